@@ -1,0 +1,7 @@
+"""fastdht: a Mainline (BitTorrent) DHT for Python. Rate class: command."""
+from __future__ import annotations
+
+from fastdht.errors import DHTError
+from fastdht.types import Contact, Endpoint, InfoHash, NodeId
+
+__all__ = ["Contact", "DHTError", "Endpoint", "InfoHash", "NodeId"]

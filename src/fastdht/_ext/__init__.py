@@ -1,0 +1,1 @@
+"""Compiled code: everything entered per packet. Imports nothing of fastdht outside itself."""
