@@ -74,7 +74,8 @@ cdef class PeerSlab:
     cdef void close_swarm(self, uint32_t swarm) noexcept nogil                  # it must be empty
     cdef Peer* peer_at(self, uint32_t swarm, uint32_t index) noexcept nogil
     cdef void survey(self, uint32_t swarm, const Peer* peer, Survey* out) noexcept nogil
-    cdef void append(self, uint32_t swarm, const Peer* peer) noexcept nogil
+    cdef bint shares_subnet(self, const Peer* a, const Peer* b) noexcept nogil
+    cdef void append(self, uint32_t swarm, const Peer* peer, const Survey* survey) noexcept nogil
     cdef void replace(self, uint32_t swarm, uint32_t index, const Peer* peer) noexcept nogil
     cdef void remove(self, uint32_t swarm, uint32_t index) noexcept nogil
     cdef uint32_t info_hashes_of(self, const Sketch* sketch, const Peer* peer) noexcept nogil

@@ -7,7 +7,7 @@ their cells, never too low. Memory is taken once and touched only as it is neede
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from fastdht._ext.addresses cimport FAMILY_V4, load_compact, read_be64, write_compact
+from fastdht._ext.addresses cimport FAMILY_V4, load_compact, read_be32, read_be64, write_compact
 from fastdht._ext.hashing cimport mix_words
 from fastdht._ext.ids cimport ID_SIZE
 
@@ -114,7 +114,7 @@ cdef class PeerSlab:
             other = self.peer_at(swarm, i)
             if out.oldest == no_peer() or other.seen_us < self.peer_at(swarm, out.oldest).seen_us:
                 out.oldest = i
-            if memcmp(other.element + self.prefix_size, address, self.subnet_size) != 0:
+            if not self.shares_subnet(other, peer):
                 continue
             out.of_subnet += 1
             if out.oldest_of_subnet == no_peer() or other.seen_us < self.peer_at(swarm, out.oldest_of_subnet).seen_us:
@@ -127,12 +127,15 @@ cdef class PeerSlab:
             if memcmp(other.element, peer.element, self.element_size) == 0:
                 out.same = i
 
-    cdef void append(self, uint32_t swarm, const Peer* peer) noexcept nogil:  # R0
-        """Add a record that is not yet there; the swarm and the store must have room."""
+    cdef bint shares_subnet(self, const Peer* a, const Peer* b) noexcept nogil:  # R0
+        if self.family == FAMILY_V4:
+            return (read_be32(a.element + 2) ^ read_be32(b.element + 2)) < 256
+        return read_be64(a.element + 3) == read_be64(b.element + 3)
+
+    cdef void append(self, uint32_t swarm, const Peer* peer, const Survey* survey) noexcept nogil:  # R0
+        """Add a record that is not yet there, as the survey tells; the swarm and the store must have room."""
         cdef Swarm* s = &self.swarms[swarm]
-        cdef Survey survey
         cdef uint32_t chunk
-        self.survey(swarm, peer, &survey)
         self.count_source(peer, survey.of_ip == 0, survey.of_subnet == 0, 1)
         if s.count & (CHUNK - 1) == 0:
             if self.free_chunk_count:

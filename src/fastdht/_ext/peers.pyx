@@ -6,7 +6,7 @@ from our id and old. Victims are found in a sample of 16, so an announce costs o
 An expired record is never given out; `expire` reclaims it later. An IP's subnet is its /24 or, for IPv6, its /64.
 Source: BEP 5 "announce_peer"; BEP 33 (seed flag, `noseed`).
 """
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, load_compact
 from fastdht._ext.hashing cimport load_key, next_random, random_below, seed_rng
@@ -81,9 +81,11 @@ cdef class PeerStore(PeerSlab):
         if victim != no_peer():
             self.evicted += 1
             self.remove(swarm, victim)
+            self.survey(swarm, &record, &survey)
         elif self.peer_count == self.max_peers:
             self.evict_peer(swarm)
-        self.append(swarm, &record)
+            self.survey(swarm, &record, &survey)
+        self.append(swarm, &record, &survey)
         return True
 
     cdef bint has_share_left(self, const Peer* peer, const Survey* survey) noexcept nogil:  # R0
@@ -113,8 +115,7 @@ cdef class PeerStore(PeerSlab):
         for i in range(<uint32_t>SAMPLE):
             mates = 0
             for j in range(<uint32_t>SAMPLE):
-                mates += memcmp(self.peer_at(swarm, sample[i]).element, self.peer_at(swarm, sample[j]).element,
-                                self.prefix_size + self.subnet_size) == 0
+                mates += self.shares_subnet(self.peer_at(swarm, sample[i]), self.peer_at(swarm, sample[j]))
             if mates > most or (mates == most and self.peer_at(swarm, sample[i]).seen_us
                                 < self.peer_at(swarm, victim).seen_us):
                 most = mates
