@@ -11,6 +11,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 SOURCES = sorted(Path("src/fastdht/_ext").glob("*.pyx"))
+if not SOURCES:
+    sys.exit(f"setup.py: no .pyx under {Path('src/fastdht/_ext').resolve()}; build from the root of the source tree")
 DEBUG = os.environ.get("FASTDHT_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTDHT_SANITIZE") == "1"
 
@@ -40,13 +42,15 @@ def extension(path: Path) -> Extension:
     return Extension(name, [str(path)], extra_compile_args=compile_flags(), extra_link_args=link)
 
 
-setup(
-    ext_modules=cythonize(
-        [extension(path) for path in SOURCES],
-        compiler_directives=DIRECTIVES,
-        annotate=os.environ.get("FASTDHT_ANNOTATE") == "1",
-        nthreads=0 if sys.platform == "win32" else (os.cpu_count() or 1),
-        include_path=["src"],
-        force=DEBUG or SANITIZE,
+if __name__ == "__main__":     # a worker of cythonize may import this file
+    setup(
+        ext_modules=cythonize(
+            [extension(path) for path in SOURCES],
+            compiler_directives=DIRECTIVES,
+            annotate=os.environ.get("FASTDHT_ANNOTATE") == "1",
+            nthreads=0 if sys.platform == "win32" else (os.cpu_count() or 1),
+            include_path=["src"],
+            force=DEBUG or SANITIZE,
+        ),
+        options={"build_ext": {"parallel": os.cpu_count() or 1}},
     )
-)
