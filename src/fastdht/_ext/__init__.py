@@ -3,7 +3,7 @@
 There is no pure-Python fallback: without the extensions the import fails and says how to build them.
 """
 try:
-    from fastdht._ext import ids as _lowest     # every other module needs it, so this costs nothing
+    import fastdht._ext.ids as _lowest  # every other module needs it, so this costs nothing
 except ImportError as error:
     raise ImportError(
         "fastdht's compiled part is missing for this Python: install the package (pip install .), or in a source "
