@@ -32,7 +32,8 @@ def load_sodium() -> ModuleType:
             raise
         raise SodiumMissing("pysodium is not installed; signed items need it: pip install pysodium") from error
     except (ImportError, OSError, ValueError, AttributeError) as error:     # however ctypes fails to find or bind it
-        raise SodiumMissing(f"libsodium was not found; signed items need it: {install_command(sys.platform)}") from error
+        command = install_command(sys.platform)
+        raise SodiumMissing(f"libsodium was not found; signed items need it: {command}") from error
 
 
 def install_command(platform: str) -> str:

@@ -1,4 +1,4 @@
-"""Compiled code: everything entered per packet. Imports nothing of fastdht outside itself.
+"""Compiled code, entered per packet. Rate class: packet. Imports nothing of fastdht outside itself.
 
 There is no pure-Python fallback: without the extensions the import fails and says how to build them.
 """

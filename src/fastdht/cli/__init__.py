@@ -6,7 +6,6 @@ commands that need it. Whatever goes wrong ends as one line on stderr: exit code
 from __future__ import annotations
 
 import difflib
-import errno
 import importlib
 import os
 import sys
@@ -48,7 +47,9 @@ class CommandLine(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             close = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
             advice = f"did you mean {close[0]}?" if close else f"one of {', '.join(sorted(COMMANDS))}"
@@ -74,6 +75,9 @@ class CommandLine(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            discard_output()
+            raise click.exceptions.Exit(EXIT_BROKEN_PIPE) from None
 
 
 def explain_missing(name: str, error: ModuleNotFoundError) -> str:
@@ -85,7 +89,7 @@ def explain_missing(name: str, error: ModuleNotFoundError) -> str:
 
 def report(error: Exception) -> int:
     """Say what went wrong in one line on stderr; returns the exit code. What is no known failure is raised again."""
-    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+    if isinstance(error, BrokenPipeError):      # found by the last flush
         discard_output()
         return EXIT_BROKEN_PIPE
     if isinstance(error, click.Abort):

@@ -86,7 +86,8 @@ def await_ready(process: subprocess.Popen[bytes], log: Path) -> list[str]:
         timer.cancel()
     if not line:
         code = process.wait()
-        raise click.ClickException(f"the swarm ended with exit code {code} before it was ready: {last_line(log.read_text())}")
+        words = last_line(log.read_text())
+        raise click.ClickException(f"the swarm ended with exit code {code} before it was ready: {words}")
     ready = parse_json("swarm", line)
     return [str(endpoint) for endpoint in ready["bootstrap"]]
 

@@ -20,6 +20,7 @@ BOOTSTRAP_WORDS = ("public", "saved", "none")
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_ZONE = re.compile(r"([0-9A-Fa-f]{1,40})/([0-9]{1,3})")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -61,9 +62,12 @@ class Checked(click.ParamType):
 
 def parse_listen(text: str) -> Endpoint:
     """Like an endpoint, but port 0 asks the system for a free one."""
-    if text.endswith(":0"):
-        return Endpoint(Endpoint.parse(text[:-1] + "1").ip, 0)
-    return Endpoint.parse(text)
+    if not text.endswith(":0"):
+        return Endpoint.parse(text)
+    try:
+        return Endpoint(Endpoint.parse(f"{text[:-2]}:1").ip, 0)
+    except DecodeError as error:
+        raise DecodeError(str(error).replace(f"{text[:-2]}:1", text)) from None
 
 
 def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
@@ -100,14 +104,15 @@ def parse_network(text: str) -> str:
 
 
 def parse_zone(text: str) -> Zone:
-    digits, slash, bits_text = text.partition("/")
-    if not slash or not bits_text.isascii() or not bits_text.isdigit() or not re.fullmatch(r"[0-9A-Fa-f]{1,40}", digits):
+    match = _ZONE.fullmatch(text)
+    if match is None:
         raise ValueError(f"zone {text!r}: HEX/BITS needed, as in a4/6")
-    bits = int(bits_text)
+    digits, bits = match[1], int(match[2])
     if bits > MAX_ZONE_BITS:
         raise ValueError(f"zone {text!r} has {bits} bits; at most {MAX_ZONE_BITS}")
     if bits > 4 * len(digits):
-        raise ValueError(f"zone {text!r} has {bits} bits but only {len(digits)} hexadecimal digits; {(bits + 3) // 4} needed")
+        needed = (bits + 3) // 4
+        raise ValueError(f"zone {text!r} has {bits} bits but only {len(digits)} hexadecimal digits; {needed} needed")
     value = int(digits.ljust(40, "0"), 16)
     if value & ((1 << (160 - bits)) - 1):
         raise ValueError(f"zone {text!r} has digits set beyond its {bits} bits")
