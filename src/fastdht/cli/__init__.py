@@ -9,7 +9,7 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -60,11 +60,12 @@ class CommandLine(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        if not standalone_mode:
-            return super().main(args, *rest, standalone_mode=False, **extra)
+    def main(self, *args: Any, **options: Any) -> Any:
+        run: Callable[..., Any] = super().main
+        if not options.pop("standalone_mode", True):
+            return run(*args, standalone_mode=False, **options)
         try:
-            status = super().main(args, *rest, standalone_mode=False, **extra)
+            status = run(*args, standalone_mode=False, **options)
             sys.stdout.flush()
         except Exception as error:
             sys.exit(report(error))

@@ -41,7 +41,7 @@ class HostPort(NamedTuple):
     port: int
 
 
-class Checked(click.ParamType):
+class Checked(click.ParamType):  # type: ignore[type-arg]     # generic only since click 8.3
     """A parameter whose parser raises ValueError (or DecodeError) with the whole message."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
