@@ -8,6 +8,7 @@ export PYTHON
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi') setup.py pyproject.toml
 STUBS = $(patsubst src/fastdht/_ext/%.pyi,fastdht._ext.%,$(wildcard src/fastdht/_ext/*.pyi))
 DEMO_ARGS ?=
+FUZZ_ARGS ?=
 RINGS ?= unit property sim net cli typing meta interop
 
 .PHONY: help demo test debug build sdist sim fuzz fuzz-gate lint stubs workflows annotate clean \
@@ -46,7 +47,7 @@ annotate: $(VENV)/.dev   ## build/annotate/*.html: where compiled code touches P
 	@$(BIN)/python tools/annotate.py build/annotate
 
 fuzz: $(VENV)/.dev       ## the scanner and the whole core under sanitizers until stopped
-	@$(BIN)/python -m fuzz.run --python $(BIN)/python
+	@$(BIN)/python -m fuzz.run --python $(BIN)/python $(FUZZ_ARGS)
 
 fuzz-gate: $(VENV)/.dev  ## the bounded run that CI makes
 	@$(BIN)/python -m fuzz.run --python $(BIN)/python --gate

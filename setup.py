@@ -15,6 +15,7 @@ if not SOURCES:
     sys.exit(f"setup.py: no .pyx under {Path('src/fastdht/_ext').resolve()}; build from the root of the source tree")
 DEBUG = os.environ.get("FASTDHT_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTDHT_SANITIZE") == "1"
+BUILD = Path("build", "sanitize" if SANITIZE else "debug" if DEBUG else "release")    # never mixed up
 
 DIRECTIVES = {
     "language_level": 3,
@@ -50,7 +51,8 @@ if __name__ == "__main__":     # a worker of cythonize may import this file
             annotate=os.environ.get("FASTDHT_ANNOTATE") == "1",
             nthreads=0 if sys.platform == "win32" else (os.cpu_count() or 1),
             include_path=["src"],
+            build_dir=str(BUILD),
             force=DEBUG or SANITIZE,
         ),
-        options={"build_ext": {"parallel": os.cpu_count() or 1}},
+        options={"build": {"build_base": str(BUILD)}, "build_ext": {"parallel": os.cpu_count() or 1}},
     )

@@ -14,7 +14,7 @@ build_wheel() {
     printf 'building the wheel (the first time takes about a minute)\n'
     rm -rf "$wheels"
     # A deleted module must not live on in the wheel; compiled ones stay, so that only what changed is built again.
-    find build -path '*/lib*' -type f ! -name '*.so' -delete 2>/dev/null || true
+    find build -path '*/lib.*' -type f ! -name '*.so' -delete 2>/dev/null || true
     "$venv/bin/python" -m pip wheel -q --no-deps -w "$wheels" . ||
         fail "no wheel; the lines above say why (a compiler error, or no network and no package index to fetch Cython from)"
 }
