@@ -148,7 +148,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         return found
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[Unpack[Ts]], T],
-                        *args: Unpack[Ts]) -> asyncio.Future[T]:
+                        *args: *Ts) -> asyncio.Future[T]:
         """Call `func` now and return a finished future: a thread would bring real time and chance back."""
         future: asyncio.Future[T] = self.create_future()
         try:

@@ -73,8 +73,8 @@ class SimNetwork:
     probability outside 0 to 1.
     """
 
-    def __init__(self, loop: VirtualLoop, seed: int | None = None, *, latency: Latency | float = 20.0, loss: float = 0.0,
-                 duplicate: float = 0.0, reorder: float = 0.0, icmp: bool = False) -> None:
+    def __init__(self, loop: VirtualLoop, seed: int | None = None, *, latency: Latency | float = 20.0,
+                 loss: float = 0.0, duplicate: float = 0.0, reorder: float = 0.0, icmp: bool = False) -> None:
         for name, value in (("loss", loss), ("duplicate", duplicate), ("reorder", reorder)):
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is {value}; a probability of 0 to 1 needed")
@@ -92,8 +92,8 @@ class SimNetwork:
         self.delivered = 0
         self._clock = loop.clock
         self._rng = Random(loop.seed if seed is None else seed)
-        # due, order, target, source, data; None for data: an ICMP refusal that `source` sends back
-        self._heap: list[tuple[int, int, bytes, bytes, bytes | None]] = []
+                # due, order, target, source, data, and whether this is an ICMP refusal that quotes `data`
+        self._heap: list[tuple[int, int, bytes, bytes, bytes, bool]] = []
         self._order = 0
         self._hosts: dict[bytes, SimTransport | _Actor] = {}
         self._inside: dict[bytes, SimTransport] = {}        # behind a NAT, by internal endpoint
@@ -192,10 +192,11 @@ class SimNetwork:
         if self.reorder and rng.random() < self.reorder:
             due_us += int(rng.random() * REORDER_US)
         self._order += 1
-        heapq.heappush(self._heap, (due_us, self._order, target, source, data))
+        heapq.heappush(self._heap, (due_us, self._order, target, source, data, False))
         if self.duplicate and rng.random() < self.duplicate:
             self._order += 1
-            heapq.heappush(self._heap, (due_us + int(rng.random() * DUPLICATE_US), self._order, target, source, data))
+            due_us += int(rng.random() * DUPLICATE_US)
+            heapq.heappush(self._heap, (due_us, self._order, target, source, data, False))
 
     def next_us(self) -> int | None:
         """When the next datagram arrives; None when none is on its way."""
@@ -206,23 +207,26 @@ class SimNetwork:
         heap = self._heap
         now_us = self._clock.now_us
         while heap and heap[0][0] <= now_us:
-            _, _, target, source, data = heapq.heappop(heap)
+            _, _, target, source, data, is_refusal = heapq.heappop(heap)
             host = self._hosts.get(target)
-            if host is None and self._nats:
+            if host is None and target[:-2] in self._nats:
                 host = self._behind_nat(target, source)
+                if host is None:
+                    self.dropped["nat"] += 1
+                    continue
             if self._down or self.cuts or not self.is_on:
                 reason = self._is_cut(host.packed if host is not None else target, source)
                 if reason is not None:
                     self.dropped[reason] += 1
                     continue
-            if data is None:
+            if is_refusal:
                 if isinstance(host, SimTransport):
-                    host.refuse(source)
+                    host.refuse(data, source)
             elif host is not None:
                 self.delivered += 1
                 host.arrive(data, source)
             else:
-                self._report_nobody(target, source)
+                self._report_nobody(target, source, data)
 
     def _loses(self, source: bytes, target: bytes, transport: SimTransport | None) -> str | None:
         if self._down or self.cuts or not self.is_on:
@@ -249,21 +253,15 @@ class SimNetwork:
         return None
 
     def _behind_nat(self, target: bytes, source: bytes) -> SimTransport | None:
-        nat = self._nats.get(target[:-2])
-        if nat is None:
-            return None
-        internal = nat.inbound(target, source, self._clock.now_us)
-        if internal is None:
-            self.dropped["nat"] += 1
-            return None
-        return self._inside.get(internal)
+        internal = self._nats[target[:-2]].inbound(target, source, self._clock.now_us)
+        return None if internal is None else self._inside.get(internal)
 
-    def _report_nobody(self, target: bytes, source: bytes) -> None:
+    def _report_nobody(self, target: bytes, source: bytes, data: bytes) -> None:
         self.dropped["nobody"] += 1
         if self.icmp:
             self._order += 1
             due_us = self._clock.now_us + self.latency(self._rng)
-            heapq.heappush(self._heap, (due_us, self._order, source, target, None))
+            heapq.heappush(self._heap, (due_us, self._order, source, target, data, True))
 
 
 def pack(place: Place) -> bytes:

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 SOCKET_BUFFER = 4096            # datagrams a receiver may leave unread; then the newest is lost
 ERROR_QUEUE = 64                # refusals a sender may leave unread; then the newest is lost
+COUNTERS = ("datagrams_in", "bytes_in", "batches_in", "errors_in", "kernel_drops", "datagrams_out", "bytes_out",
+            "send_ENETUNREACH")
 
 
 class Inbox(Protocol):
     """What a transport fills."""
 
     def put(self, data: bytes, source: bytes) -> bool: ...
+
+    def clear(self) -> None: ...
 
 
 class Outbox(Protocol):
@@ -41,11 +45,11 @@ class SimTransport:
         self.is_open = True
         self._network = network
         self._queue: deque[tuple[bytes, bytes]] = deque()
-        self._errors: deque[bytes] = deque()
+        self._errors: deque[tuple[bytes, bytes]] = deque()
         self._on_readable: Callable[[], None] | None = None
         self._call_soon: Callable[..., Any] = network.loop.call_soon
         self._is_woken = False
-        self._counts = {"received": 0, "sent": 0, "receive_drops": 0, "send_errors": 0}
+        self._counts = dict.fromkeys(COUNTERS, 0)
 
     def start(self, loop: Any, on_readable: Callable[[], None]) -> None:
         """Call `on_readable` on the loop whenever something waits to be received."""
@@ -54,26 +58,36 @@ class SimTransport:
         self._wake()
 
     def receive(self, inbox: Inbox) -> int:
-        """Move what has arrived into the inbox until it is full; returns how many."""
+        """Clear the inbox and move what has arrived into it until it is full; returns how many."""
+        inbox.clear()
         queue = self._queue
         count = 0
+        size = 0
         while queue and inbox.put(*queue[0]):
-            queue.popleft()
+            size += len(queue.popleft()[0])
             count += 1
-        self._counts["received"] += count
+        if count:
+            self._counts["batches_in"] += 1
+            self._counts["datagrams_in"] += count
+            self._counts["bytes_in"] += size
         return count
 
     def receive_errors(self, inbox: Inbox) -> int:
-        """Move the targets that refused a datagram into the inbox, as empty datagrams from them; returns how many."""
+        """Clear the inbox and fill it with datagrams of ours that were refused, their target as the source."""
+        inbox.clear()
         count = 0
-        while self._errors and inbox.put(b"", self._errors[0]):
+        while self._errors and inbox.put(*self._errors[0]):
             self._errors.popleft()
             count += 1
+        self._counts["errors_in"] += count
         return count
 
     def flush(self, outbox: Outbox) -> int:
-        """Send all that is queued; returns how many left."""
+        """Send all that is queued; returns how many left. All of it fails while the network is off."""
         batch = outbox.take()
+        if not self._network.is_on:
+            self._counts["send_ENETUNREACH"] += len(batch)
+            return 0
         for data, target in batch:
             self.send(data, target)
         return len(batch)
@@ -82,14 +96,15 @@ class SimTransport:
         """Send one datagram to a compact endpoint."""
         if not self.is_open:
             return
-        self._counts["sent"] += 1
+        self._counts["datagrams_out"] += 1
+        self._counts["bytes_out"] += len(data)
         source = self.packed
         if self.nat is not None:
             source = self.nat.outbound(source, target, self._network.loop.clock.now_us)
         self._network.send(data, source, target, self)
 
     def counters(self) -> dict[str, int]:
-        """Datagrams received, sent, lost to a full buffer, and sends that failed."""
+        """Totals since it was opened, under the names of a real transport."""
         return dict(self._counts)
 
     def close(self) -> None:
@@ -102,16 +117,16 @@ class SimTransport:
     def arrive(self, data: bytes, source: bytes) -> None:
         """Called by the network."""
         if len(self._queue) >= SOCKET_BUFFER:
-            self._counts["receive_drops"] += 1
+            self._counts["kernel_drops"] += 1
             return
         self._queue.append((data, source))
         if not self._is_woken:
             self._wake()
 
-    def refuse(self, target: bytes) -> None:
-        """Called by the network: an ICMP message says that nobody listens at `target`."""
+    def refuse(self, data: bytes, target: bytes) -> None:
+        """Called by the network: an ICMP message quotes a datagram that nobody took at `target`."""
         if self.is_open and len(self._errors) < ERROR_QUEUE:
-            self._errors.append(target)
+            self._errors.append((data, target))
             self._wake()
 
     def _wake(self) -> None:
