@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastdht.testing import builders, latency, liars
     from fastdht.testing.clock import VirtualClock, VirtualDeadlock, VirtualLoop, VirtualTimeout, run
     from fastdht.testing.nat import Nat, NatKind
     from fastdht.testing.network import SimNetwork
@@ -21,11 +22,15 @@ HOMES = {
     "VirtualTimeout": "clock", "run": "clock",
 }
 
+MODULES = ("builders", "latency", "liars")
+
 __all__ = ["Nat", "NatKind", "Packet", "SimNetwork", "SimTransport", "Trace", "VirtualClock", "VirtualDeadlock",
-           "VirtualLoop", "VirtualTimeout", "run"]
+           "VirtualLoop", "VirtualTimeout", "builders", "latency", "liars", "run"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)
