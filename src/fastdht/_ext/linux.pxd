@@ -33,6 +33,8 @@ cdef extern from *:
     #define sock_extended_err fastdht_sock_extended_err
     #define recvmmsg fastdht_recvmmsg
     #define sendmmsg fastdht_sendmmsg
+    #undef s_addr
+    #undef s6_addr
     struct in_addr { uint32_t s_addr; };
     struct in6_addr { uint8_t s6_addr[16]; };
     struct sockaddr_in { uint16_t sin_family, sin_port; struct in_addr sin_addr; };
