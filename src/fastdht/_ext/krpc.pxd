@@ -1,8 +1,9 @@
 """KRPC messages as slots that point into the datagram. Rate class: packet.
 
 `decode` fills a Message in place; nothing is copied, so a Message lives no longer than its datagram. A slot of the
-wrong type or length counts as absent (BEP 5 practice), so handlers test only for presence. Encoders write canonical
-bencode, keys sorted, into a caller's buffer of at least MAX_DATAGRAM bytes.
+wrong type or length counts as absent (BEP 5 practice), so handlers test only for presence. The slots come from `a`
+of a query or `r` of a response, as `y` decides; an error has neither. Encoders write canonical bencode, keys
+sorted, into a caller's buffer of at least MAX_DATAGRAM bytes, and 0 means that the packet would be larger.
 Source: BEP 5, 32, 33, 42, 43, 44, 51.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
@@ -84,7 +85,7 @@ cdef struct Message:
     Span token
     Span nodes                  # whole records only: the size is a multiple of 26
     Span nodes6                 # likewise, of 38
-    Span values                 # raw: the list's elements without `l` and `e`, or one bare string
+    Span values                 # bencoded strings for next_value; of several, the list's `e` follows the last
     Span value                  # raw bencoded `v` of BEP 44
     Span key                    # 32 bytes or absent
     Span signature              # 64 bytes or absent
