@@ -248,6 +248,7 @@ cdef class Core:
         """Become another node: queries carry the new id, the table is filed anew."""
         cdef bytes held = id_bytes(own_id)
         memcpy(self.state.own_id, <const uint8_t*>held, ID_SIZE)
+        memcpy(self.state.shortlists.own_id, <const uint8_t*>held, ID_SIZE)
         if self.state.has_table:
             self.state.table.change_id(held)
 
