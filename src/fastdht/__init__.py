@@ -4,4 +4,5 @@ from __future__ import annotations
 from fastdht.errors import DHTError
 from fastdht.types import Contact, Endpoint, InfoHash, NodeId
 
+__version__ = "0.1.0.dev0"
 __all__ = ["Contact", "DHTError", "Endpoint", "InfoHash", "NodeId"]
