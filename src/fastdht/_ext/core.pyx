@@ -273,6 +273,10 @@ cdef class Core:
         """How long to wait for an answer before another node is asked, in µs; at most the timeout."""
         self.state.transactions.stall_us = min(stall_us, self.state.transactions.timeout_us)
 
+    def set_timeout(self, timeout_us: int) -> None:
+        """How long an answer is waited for at all, in µs; also of queries already out. Never shorter than the stall."""
+        self.state.transactions.timeout_us = max(timeout_us, self.state.transactions.stall_us)
+
     @property
     def own_id(self) -> bytes:
         return self.state.own_id[:ID_SIZE]
