@@ -205,7 +205,7 @@ cdef class Responder:
                 return False
             port = <uint32_t>self.message.port
         peers = self.find_set(serial, &index)
-        for i in range(STORE_WAYS):
+        for i in range(<uint32_t>STORE_WAYS):
             peer = &peers[i]
             if (peer.port == port and peer.ip == asked.source_ip and peer.serial == serial
                     and memcmp(peer.info_hash, self.message.target, 20) == 0):
@@ -225,7 +225,7 @@ cdef class Responder:
         cdef StoredPeer* peer
         cdef StoredPeer* peers = self.find_set(serial, &index)
         if self.totals.announces:
-            for i in range(STORE_WAYS):
+            for i in range(<uint32_t>STORE_WAYS):
                 peer = &peers[i]
                 if (peer.port == 0 or peer.serial != serial or self.draft.value_count == MAX_VALUES
                         or memcmp(peer.info_hash, self.message.target, 20) != 0):
@@ -313,7 +313,7 @@ cdef class Responder:
         cdef uint32_t i
         if len(info_hash) != 20:
             raise ValueError(f"infohash is {len(info_hash)} bytes; 20 needed")
-        for i in range(TORRENT_PEERS):
+        for i in range(<uint32_t>TORRENT_PEERS):
             self.write_torrent_peer(info_hash, i, peers + 6 * i)
         return peers[:6 * TORRENT_PEERS]
 

@@ -76,6 +76,7 @@ cdef class Population:
     cdef int cell_bits
     cdef int guide_shift
     cdef uint64_t weight_total
+    cdef uint32_t full_weight               # of a contact that is as well known as any
     cdef HashKey id_key
     cdef HashKey place_key
     cdef HashKey weight_key

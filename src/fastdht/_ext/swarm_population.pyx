@@ -296,7 +296,7 @@ cdef class Population:
             self.nodes[at] = node
 
     cdef void fill_weights(self) noexcept nogil:
-        """Log-normal popularity, summed into 32 bits; each contact adds at least 1, so that none is impossible."""
+        """Popularity summed into 32 bits; each contact adds at least 1, so that none is impossible."""
         cdef uint32_t i
         cdef uint64_t cell
         cdef double total = 0.0
@@ -309,6 +309,7 @@ cdef class Population:
             self.nodes[i].weight_before = <uint32_t>(running * scale) + i
             running += self.weight_of(i)
         self.weight_total = <uint32_t>0xFFFFFFFF
+        self.full_weight = <uint32_t>scale
         i = 0
         for cell in range((<uint64_t>1 << self.cell_bits) + 1):
             while i < self.listed and self.nodes[i].weight_before < cell << self.guide_shift:
@@ -316,9 +317,11 @@ cdef class Population:
             self.guide[cell] = i
 
     cdef double weight_of(self, uint32_t rank) noexcept nogil:
+        """Log-normal below its median; the older half is equally well known."""
         cdef uint64_t word = mix_words(&self.weight_key, self.nodes[rank].prefix, self.nodes[rank].place)
         cdef double radius = sqrt(-2.0 * log((<double>(word >> 32) + 0.5) / 4294967296.0))
-        return exp(self.sigma * radius * cos(2.0 * M_PI * <double>(word & <uint32_t>0xFFFFFFFF) / 4294967296.0))
+        cdef double deviation = radius * cos(2.0 * M_PI * <double>(word & <uint32_t>0xFFFFFFFF) / 4294967296.0)
+        return exp(self.sigma * min(deviation, 0.0))
 
     cdef void write_record(self, uint32_t serial, uint8_t* out) noexcept nogil:
         cdef uint8_t contact[26]
