@@ -242,9 +242,9 @@ class Node:
             why = "refused by the network" if is_refused else f"no answer within {self._config.timeout_us / 1e6:g} s"
             raise NoResponse(f"{endpoint}: {why}")
         answer = krpc.parse(datagram)
-        if answer is None or (answer["kind"] != "error" and "id" not in answer):
+        if answer is None or (answer["kind"] != "e" and "id" not in answer):
             raise RemoteError(203, f"{endpoint} sent an answer without an id")
-        if answer["kind"] == "error":
+        if answer["kind"] == "e":
             raise RemoteError(answer.get("error_code", 201), answer.get("error_text", b"").decode("utf-8", "replace"))
         return answer, rtt_us / 1e6
 

@@ -73,6 +73,15 @@ def test_target_when_impossible_costs_only_its_own_datagram(
     assert counters.get(f"send_{name}", 0) + counters["unreachable"] == 200 - len(good)
 
 
+def test_target_when_ipv4_on_an_ipv6_socket_is_no_sign_of_a_lost_network() -> None:
+    sender, outbox = UdpSocket("::1", 0), Outbox()
+    outbox.put(b"4", Endpoint("127.0.0.1", 6881).pack())
+    assert sender.write(outbox) == len(outbox) == 0
+    assert sender.counters()["skipped"] == sender.counters()["send_EAFNOSUPPORT"] == 1
+    assert sender.counters()["unreachable"] == 0
+    sender.close()
+
+
 @pytest.mark.parametrize("name", ["EINVAL", "EMSGSIZE", "EACCES", "ECONNREFUSED", "EIO"])
 def test_errno_when_about_one_datagram_skips_and_counts_it(pair: tuple[UdpSocket, UdpSocket], name: str) -> None:
     sender, receiver = pair

@@ -117,7 +117,7 @@ cdef class Core:
     def has_dirty(self) -> bool:
         return self.state.shortlists.dirty_count > 0
 
-    def open_lookup(self, int method, bytes target, *, int width, int wide_width, int subnet_limit, int max_queries,
+    def open_lookup(self, int method, target, *, int width, int wide_width, int subnet_limit, int max_queries,
                     int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, int want=0, bint is_fixed=False) -> int:
         """Open a lookup of a krpc Method for 20 bytes; returns its slot, or -1 when all are in use.
 
@@ -128,7 +128,7 @@ cdef class Core:
         cdef Shortlist* shortlist
         cdef Contact contacts[SEED_CONTACTS]
         cdef Contact contact
-        slot = self.state.shortlists.open(target, method)
+        slot = self.state.shortlists.open(id_bytes(target), method)
         if slot == NO_SLOT:
             return -1
         shortlist = &self.state.shortlists.lists[slot]
@@ -179,6 +179,7 @@ cdef class Core:
         cdef Endpoint remote
         cdef Query query
         cdef uint32_t slot
+        cdef bytes held
         memset(&query, 0, sizeof(Query))
         load_compact(endpoint, &remote)
         query.method = <uint8_t>method
@@ -189,7 +190,8 @@ cdef class Core:
         query.scrape = scrape
         query.want = <uint8_t>want
         if target is not None:
-            query.target = <const uint8_t*><bytes>target
+            held = id_bytes(target)             # a reference until the query has been encoded
+            query.target = held
         if token is not None:
             query.token.data = <const uint8_t*><bytes>token
             query.token.size = <uint32_t>len(token)
@@ -198,7 +200,8 @@ cdef class Core:
             return False
         own_transaction(self.state, slot, OWNER_DIRECT, caller, 0, 0)
         if expected_id is not None:
-            expect_id(self.state, slot, <const uint8_t*><bytes>expected_id)
+            held = id_bytes(expected_id)
+            expect_id(self.state, slot, held)
         return True
 
     def ping_questionable(self, uint32_t limit, int64_t now_us) -> int:
@@ -241,13 +244,13 @@ cdef class Core:
         return [(dump_compact(&self.state.votes[i].voter), dump_compact(&self.state.votes[i].claimed))
                 for i in range(count)]
 
-    def change_id(self, bytes own_id) -> None:
+    def change_id(self, own_id) -> None:
         """Become another node: queries carry the new id, the table is filed anew."""
-        if len(own_id) != ID_SIZE:
-            raise ValueError(f"own id is {len(own_id)} bytes; 20 needed")
-        memcpy(self.state.own_id, <const uint8_t*>own_id, ID_SIZE)
+        cdef bytes held = id_bytes(own_id)
+        memcpy(self.state.own_id, <const uint8_t*>held, ID_SIZE)
+        memcpy(self.state.shortlists.own_id, <const uint8_t*>held, ID_SIZE)
         if self.state.has_table:
-            self.state.table.change_id(own_id)
+            self.state.table.change_id(held)
 
     def rotate_token_secret(self, bytes secret, int64_t now_us) -> None:
         """Tokens of the last secret stay valid for one more rotation (BEP 5: every 5 minutes)."""
@@ -269,6 +272,10 @@ cdef class Core:
     def set_stall(self, int64_t stall_us) -> None:
         """How long to wait for an answer before another node is asked, in µs; at most the timeout."""
         self.state.transactions.stall_us = min(stall_us, self.state.transactions.timeout_us)
+
+    def set_timeout(self, timeout_us: int) -> None:
+        """How long an answer is waited for at all, in µs; also of queries already out. Never shorter than the stall."""
+        self.state.transactions.timeout_us = max(timeout_us, self.state.transactions.stall_us)
 
     @property
     def own_id(self) -> bytes:
@@ -324,3 +331,10 @@ cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0
     if now_us >= state.wake_due_us:
         state.wake_due_us = now_us + WAKE_QUANTUM_US
         wake_lookups(state, now_us)
+
+
+cdef bytes id_bytes(value):
+    """Exactly 20 plain bytes, also of a subclass; raises ValueError."""
+    if len(value) != ID_SIZE:
+        raise ValueError(f"id is {len(value)} bytes; 20 needed")
+    return bytes(value)

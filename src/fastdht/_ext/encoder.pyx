@@ -1,11 +1,11 @@
 """Python objects to canonical bencode. Rate class: command.
 
-Output grows in a buffer on the C stack, then on the heap, and becomes one bytes object at the end. Keys that are
+Output starts on the C stack and moves into a bytes object when it grows, which is cut to size at the end. Keys that are
 already sorted bytes, the common case, are seen to be so by one pass and written as they stand; all others are sorted.
 Depth is bounded, so that neither deep nor self-containing objects can exhaust the C stack.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy
@@ -15,11 +15,13 @@ cdef extern from "Python.h":
     ctypedef struct PyObject
     void Py_INCREF(PyObject*)
     void Py_DECREF(PyObject*)
+    void Py_XDECREF(PyObject*)
     bint PyBytes_Check(PyObject*)
     bint PyBytes_CheckExact(PyObject*)
     char* PyBytes_AS_STRING(PyObject*)
     Py_ssize_t PyBytes_GET_SIZE(PyObject*)
-    object PyBytes_FromStringAndSize(const char*, Py_ssize_t)
+    PyObject* PyBytes_FromStringAndSize(const char*, Py_ssize_t) except NULL
+    int _PyBytes_Resize(PyObject**, Py_ssize_t) except -1
     bint PyByteArray_Check(PyObject*)
     bint PyMemoryView_Check(PyObject*)
     bint PyUnicode_Check(PyObject*)
@@ -51,7 +53,7 @@ cdef struct Encoder:
     uint8_t* data
     size_t size
     size_t capacity
-    uint8_t* own                # where `data` started, on the C stack
+    PyObject* owner             # bytes object that `data` lies in; NULL: still on the C stack
     int depth_left
 
 
@@ -81,16 +83,20 @@ def encode(value) -> bytes:
     """
     cdef uint8_t own[OWN_BYTES]
     cdef Encoder encoder
-    encoder.data = encoder.own = own
+    encoder.data = own
     encoder.size = 0
     encoder.capacity = OWN_BYTES
+    encoder.owner = NULL
     encoder.depth_left = MAX_DEPTH
     try:
         write_value(&encoder, <PyObject*>value)
-        return PyBytes_FromStringAndSize(<const char*>encoder.data, encoder.size)
+        if encoder.owner == NULL:
+            encoder.owner = PyBytes_FromStringAndSize(<const char*>own, encoder.size)
+        else:
+            _PyBytes_Resize(&encoder.owner, encoder.size)
+        return <object>encoder.owner
     finally:
-        if encoder.data != own:
-            PyMem_Free(encoder.data)
+        Py_XDECREF(encoder.owner)
 
 
 cdef inline int reserve(Encoder* encoder, size_t size) except -1:
@@ -102,13 +108,12 @@ cdef inline int reserve(Encoder* encoder, size_t size) except -1:
 
 cdef int grow(Encoder* encoder, size_t size) except -1:
     cdef size_t capacity = 2 * encoder.capacity + size
-    cdef bint is_own = encoder.data == encoder.own
-    cdef uint8_t* larger = <uint8_t*>PyMem_Realloc(NULL if is_own else encoder.data, capacity)
-    if larger == NULL:
-        raise MemoryError
-    if is_own:
-        memcpy(larger, encoder.own, encoder.size)
-    encoder.data = larger
+    if encoder.owner == NULL:
+        encoder.owner = PyBytes_FromStringAndSize(NULL, capacity)
+        memcpy(PyBytes_AS_STRING(encoder.owner), encoder.data, encoder.size)
+    else:
+        _PyBytes_Resize(&encoder.owner, capacity)
+    encoder.data = <uint8_t*>PyBytes_AS_STRING(encoder.owner)
     encoder.capacity = capacity
     return 0
 
@@ -168,26 +173,32 @@ cdef inline int write_string(Encoder* encoder, const char* text, Py_ssize_t size
 
 
 cdef inline uint8_t* write_decimal(uint8_t* out, uint64_t value) noexcept:
-    """Write decimal digits, two at a time; returns where they end."""
-    cdef uint8_t digits[20]
-    cdef int first = 20
+    """Write decimal digits, two at a time from the last; returns where they end."""
+    cdef uint8_t* end
+    cdef uint8_t* p
     cdef uint64_t rest
     if value < 10:
         out[0] = <uint8_t>(48 + value)
         return out + 1
+    p = end = out + count_digits(value)
     while value >= 100:
         rest = value // 100
-        first -= 2
-        memcpy(digits + first, fastdht_pairs + 2 * (value - 100 * rest), 2)
+        p -= 2
+        memcpy(p, fastdht_pairs + 2 * (value - 100 * rest), 2)
         value = rest
     if value >= 10:
-        first -= 2
-        memcpy(digits + first, fastdht_pairs + 2 * value, 2)
+        memcpy(p - 2, fastdht_pairs + 2 * value, 2)
     else:
-        first -= 1
-        digits[first] = <uint8_t>(48 + value)
-    memcpy(out, digits + first, 20 - first)
-    return out + (20 - first)
+        (p - 1)[0] = <uint8_t>(48 + value)
+    return end
+
+
+cdef inline int count_digits(uint64_t value) noexcept:
+    cdef int count = 1
+    while value >= 10000:
+        value //= 10000
+        count += 4
+    return count + (value >= 10) + (value >= 100) + (value >= 1000)
 
 
 cdef inline int write_integer(Encoder* encoder, PyObject* value) except -1:
@@ -236,8 +247,16 @@ cdef inline int close_container(Encoder* encoder) except -1:
     return 0
 
 
-cdef inline int write_held(Encoder* encoder, PyObject* value) except -1:
-    """Write a value of a container, which a finalizer may take out of it meanwhile."""
+cdef inline int write_member(Encoder* encoder, PyObject* value) except -1:
+    if PyBytes_CheckExact(value):
+        return write_string(encoder, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+    if PyLong_CheckExact(value):
+        return write_integer(encoder, value)
+    return write_held(encoder, value)
+
+
+cdef int write_held(Encoder* encoder, PyObject* value) except -1:
+    """Write a value that a finalizer might take out of its container meanwhile."""
     Py_INCREF(value)
     try:
         return write_value(encoder, value)
@@ -249,7 +268,7 @@ cdef int write_list(Encoder* encoder, PyObject* value) except -1:
     cdef Py_ssize_t i = 0
     open_container(encoder, c"l")
     while i < PyList_GET_SIZE(value):
-        write_held(encoder, PyList_GET_ITEM(value, i))
+        write_member(encoder, PyList_GET_ITEM(value, i))
         i += 1
     return close_container(encoder)
 
@@ -272,7 +291,7 @@ cdef int write_dict(Encoder* encoder, PyObject* value) except -1:
         return close_container(encoder)
     while PyDict_Next(value, &at, &key, &item):
         write_string(encoder, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
-        write_held(encoder, item)
+        write_member(encoder, item)
     return close_container(encoder)
 
 

@@ -14,6 +14,7 @@ from fastdht._ext.lanes cimport Lane
 from fastdht._ext.questions cimport (
     RECORD_DOUBTED, RECORD_FOUND, RECORD_REPEATED, RECORD_UNNAMED, STAGE_BUCKET, STAGE_DONE, STAGE_FIRST,
     STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
+from fastdht._ext.queue cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED
 from fastdht._ext.rows cimport ROW_OK, ROW_RENAMED, fill_row
 from fastdht._ext.seen cimport Slot, address_of, find_slot, most_asked_address, push_record, read_endpoint, record_at
 

@@ -10,7 +10,7 @@ from fastdht._ext.questions cimport Plan
 from fastdht._ext.transactions cimport Transaction
 
 
-cdef enum FilterReason:         # why a contact, a reply or a node does not count
+cdef enum:                       # filter reasons: why a contact, a reply or a node does not count
     FILTER_PORT_ZERO
     FILTER_BOGON
     FILTER_OWN_ID               # a contact with our id

@@ -20,7 +20,7 @@ from fastdht._ext.questions cimport (
     DEPTH_COUNT, DEPTH_EXHAUSTIVE, DEPTH_STANDARD, MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY,
     draw_target, is_in_zone, set_stage, stage_of)
 from fastdht._ext.seen cimport (
-    NO_RECORD, Slot, add_record, count_referrers, find_slot, is_crowded, move_slots, needs_growth, pop_record,
+    NO_RECORD, Record, Slot, add_record, count_referrers, find_slot, is_crowded, move_slots, needs_growth, pop_record,
     prepare_slot, push_record, read_endpoint, record_at, start_growth)
 from fastdht._ext.transactions cimport SLOT_STALLED
 
@@ -348,7 +348,7 @@ cdef int check_arguments(bytes own_id, bytes zone, object zone_bits, object dept
         raise ValueError(f"depth is {depth}; 0 to {DEPTH_COUNT - 1}")
     if not 1 <= families <= 3:
         raise ValueError(f"families is {families}; 1 (IPv4), 2 (IPv6) or 3")
-    if not 1 <= max_contacts < NO_RECORD or slots < 64:
+    if not 1 <= max_contacts <= 0xFFFFFFFE or slots < 64:
         raise ValueError(f"max_contacts is {max_contacts}, slots {slots}; 1 to 2^32 - 2, and at least 64")
     if address_cells < 1 or address_cells & (address_cells - 1):
         raise ValueError(f"address_cells is {address_cells}; a power of two needed")

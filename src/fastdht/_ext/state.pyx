@@ -16,12 +16,13 @@ from fastdht._ext.transactions cimport NO_SLOT
 cdef class State:
     """Built by Core from a CoreConfig; see fastdht.config for what each setting means."""
 
-    def __cinit__(self, config, bytes own_id, bytes secret, uint64_t seed, Frontier frontier):
+    def __cinit__(self, config, own_id, bytes secret, uint64_t seed, Frontier frontier):
         if len(own_id) != ID_SIZE:
             raise ValueError(f"own id is {len(own_id)} bytes; 20 needed")
         if len(secret) != SECRET_SIZE:
             raise ValueError(f"secret is {len(secret)} bytes; {SECRET_SIZE} needed")
-        memcpy(self.own_id, <const uint8_t*>own_id, ID_SIZE)
+        own_id = bytes(own_id)
+        memcpy(self.own_id, <const uint8_t*><bytes>own_id, ID_SIZE)
         seed_rng(&self.rng, seed)
         self.family = config.family
         self.is_read_only = config.read_only
@@ -45,6 +46,7 @@ cdef class State:
         self.outbox = Outbox(config.outbox)
         self.transactions = TransactionTable(config.transactions, secret[:16], config.stall_us, config.timeout_us)
         self.shortlists = ShortlistPool(config.lookups, config.values_per_lookup, secret[16:32], self.addresses)
+        memcpy(self.shortlists.own_id, self.own_id, ID_SIZE)
         self.throttle = Throttle(secret[32:48], **config.throttle.arguments())
         self.has_table = not self.has_frontier
         if self.has_table:

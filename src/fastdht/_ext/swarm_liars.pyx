@@ -73,7 +73,7 @@ cdef void name_crowd(Population people, const HashKey* key, uint32_t serial, uin
     cdef VirtualNode* node
     if not draft.has_nodes:
         return
-    for i in range(MAX_NODES_BYTES // CONTACT):
+    for i in range(<uint32_t>MAX_NODES_BYTES // CONTACT):
         node = &people.nodes[mix_words(key, serial ^ (<uint64_t>i << 32), aim) % people.listed]
         people.write_contact(node, draft.nodes + i * CONTACT)
     draft.nodes_size = MAX_NODES_BYTES

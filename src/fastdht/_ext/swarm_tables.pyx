@@ -22,6 +22,10 @@ cdef extern from *:
     """
     int swarm_clz64(uint64_t x) nogil
 
+# The share of its neighbours that know the youngest contact. 0.48 gives, of 150,000 nodes with sigma 2, half of all
+# contacts dead and 1 % loss each way, the recall measured for five ways to crawl: tests/sim/test_swarm_calibration.py.
+cdef double LEAST_KNOWN = 0.48
+
 
 cdef inline int shared_bits(uint64_t a, uint64_t b) noexcept nogil:
     return swarm_clz64(a ^ b) if a != b else 64
@@ -92,15 +96,29 @@ cdef uint32_t pick_popular(Population people, const TableShape* shape, uint64_t 
     return count
 
 
+cdef uint32_t take_all(Population people, const HashKey* key, const TableShape* shape, uint32_t low, uint32_t high,
+                       uint32_t* out) noexcept nogil:  # R0
+    """A range that the bucket can hold: all of it, but of unequally known contacts some neighbours miss the young."""
+    cdef uint32_t i
+    cdef uint32_t count = 0
+    cdef double fame, draw
+    for i in range(low, high):
+        if people.guide != NULL:
+            fame = <double>(people.weight_at(i + 1) - people.weight_at(i)) / people.full_weight
+            draw = <double>(mix_words(key, shape.place, people.nodes[i].place) >> 32) / 4294967296.0
+            if draw >= LEAST_KNOWN + (1.0 - LEAST_KNOWN) * fame:
+                continue
+        out[count] = i
+        count += 1
+    return count
+
+
 cdef uint32_t pick_bucket(Population people, const HashKey* key, const TableShape* shape, uint32_t salt,
                           uint32_t low, uint32_t high, uint32_t* out) noexcept nogil:  # R0
     """The node's bucket over nodes[low … high-1]; `salt` tells its buckets apart. At most shape.width entries."""
-    cdef uint32_t i
     cdef uint64_t seed
     if high - low <= shape.width:
-        for i in range(high - low):
-            out[i] = low + i
-        return high - low
+        return take_all(people, key, shape, low, high, out)
     seed = mix_words(key, shape.place, salt)
     if people.guide == NULL:
         return pick_uniform(shape, seed, low, high, out)

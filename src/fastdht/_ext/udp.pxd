@@ -14,6 +14,7 @@ from fastdht._ext.packets cimport Inbox, Outbox
 
 cdef enum:
     ERRNO_SLOTS = 256           # Linux knows 133
+    MEMINFO_DROPS = 8           # position of the drop count among the words of SO_MEMINFO
 
 
 cdef class UdpSocket:

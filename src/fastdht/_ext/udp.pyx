@@ -21,11 +21,10 @@ from fastdht._ext.mmsg cimport make_batch, read_datagram, read_local, write_loca
 from fastdht._ext.packets cimport INBOX_DATAGRAM, Incoming, Outgoing
 
 DEFAULT_BUFFER_BYTES = 4 * 1024 * 1024      # the default of 212,992 holds only 166 replies of 300 bytes
-MEMINFO_DROPS = 8                           # position of the drop count in SO_MEMINFO's words
 
 HAS_BATCHES = bool(linux.HAS_BATCHES)
 
-cdef double LEAST_SHARE = 1.0 / 1024        # never 0: only sending can tell that sending works again
+cdef double LEAST_SHARE = 1.0 / 1024    # never 0: only sending can tell that sending works again
 cdef double SHARE_REGAINED = 0.05
 
 
@@ -40,13 +39,13 @@ cdef class UdpSocket:
     def __cinit__(self):
         self.fd = -1
         self.send_share = 1.0
+        self.incoming = make_batch()
+        self.outgoing = make_batch()
 
     def __init__(self, ip: str, port: int, *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, sees_local: bool = False,
                  probe_mtu: bool = False):
         if not linux.HAS_BATCHES:
             raise NotImplementedError("batched UDP sockets need Linux; use the portable transport")
-        self.incoming = make_batch()
-        self.outgoing = make_batch()
         self.family = FAMILY_V6 if ":" in ip else FAMILY_V4
         self.sock = socket.socket(linux.AF_INET6 if self.family == FAMILY_V6 else linux.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -367,15 +366,16 @@ cdef inline bint may_be_report(int error) noexcept nogil:  # R0
     return error != EINVAL and not is_congestion(error)
 
 
-def size_buffer(sock, forced: int, asked: int, size: int) -> None:
+cdef int size_buffer(sock, int forced, int asked, int size) except -1:
     """Ask for a kernel buffer of `size` bytes: beyond the system's limit where we may, else as much as it grants."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, forced, size)
     except OSError:
         sock.setsockopt(socket.SOL_SOCKET, asked, size)
+    return 0
 
 
-def ask_reports(sock, family: int, sees_local: bool, probe_mtu: bool) -> None:
+cdef int ask_reports(sock, uint16_t family, bint sees_local, bint probe_mtu) except -1:
     """Turn on drop counts, ICMP reports and, when wanted, local addresses."""
     discovery = linux.IP_PMTUDISC_PROBE if probe_mtu else linux.IP_PMTUDISC_DONT
     sock.setsockopt(socket.SOL_SOCKET, linux.SO_RXQ_OVFL, 1)
@@ -388,9 +388,10 @@ def ask_reports(sock, family: int, sees_local: bool, probe_mtu: bool) -> None:
         sock.setsockopt(socket.IPPROTO_IP, linux.IP_RECVERR, 1)
         sock.setsockopt(socket.IPPROTO_IP, linux.IP_PKTINFO, sees_local)
         sock.setsockopt(socket.IPPROTO_IP, linux.IP_MTU_DISCOVER, discovery)
+    return 0
 
 
-def read_drops(sock) -> int:
+cdef uint32_t read_drops(sock) except? 0:
     """The kernel's count of datagrams it dropped for this socket, modulo 2^32, or 0 where it cannot say."""
     try:
         words = memoryview(sock.getsockopt(socket.SOL_SOCKET, linux.SO_MEMINFO, 4 * (MEMINFO_DROPS + 1))).cast("I")
