@@ -137,7 +137,7 @@ class Upkeep:
             self._reopen()
         self.joined.clear()
         self._rotate(now)
-        self._next_join_us = now
+        self._next_join_us, self._backoff = now, 1
 
     def _join_when_due(self, now: int) -> None:
         if now < self._next_join_us or (self._joining is not None and not self._joining.done()):
@@ -153,7 +153,6 @@ class Upkeep:
         report = await self._walk_through(NodeId(self.engine.core.own_id), seeds)
         if not report:
             return
-        self._backoff = 1
         self.joined.set()
         for _ in range(RANDOM_WALKS):
             await self._walk_through(NodeId(self._rng.randbytes(ID_SIZE)), ())
