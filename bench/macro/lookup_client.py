@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, replace
 
 from bench.macro.processes import own_cpu_s
-from fastdht import Node
+from fastdht.node import Node
 from fastdht.cli.run import run_async
 from fastdht.config import CoreConfig
 

@@ -35,6 +35,11 @@ def describe_machine() -> dict[str, object]:
     }
 
 
+def pin(core: int) -> None:
+    """Keep this process on one core."""
+    os.sched_setaffinity(0, {core})
+
+
 def fastdht_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "fastdht", *arguments]
 

@@ -160,7 +160,7 @@ def print_verdict(verdict: Mapping[str, object]) -> None:
         ratios = verdict[other]
         assert isinstance(ratios, dict)
         is_reference = other == f"to {REFERENCE}"
-        aim = f"aim {TARGET}, fails below {FAILS_BELOW}" if is_reference else f"aim > 1, no method < {PEER_METHOD_TARGET}"
+        aim = f"aim {TARGET}, fails below {FAILS_BELOW}" if is_reference else f"aim > 1, each ≥ {PEER_METHOD_TARGET}"
         console.print(f"fastdht {other}: geometric mean {ratios['geometric_mean']}, lowest {ratios['lowest']} ({aim})")
     if verdict["void"]:
         console.print(f"VOID: the C reply server is below {VALID_AT} of the bare loop: {verdict['void']}", style="red")

@@ -23,9 +23,11 @@ typedef struct {
     uint8_t target[ID_SIZE];
     uint32_t generation, count, in_flight, queries, value_count, width;
     bool is_active, is_dirty;
-    uint8_t order[MAX_CANDIDATES], state[MAX_CANDIDATES];
-    uint32_t ips[MAX_CANDIDATES];
-    uint64_t nearness[MAX_CANDIDATES], values[MAX_VALUES];
+    uint8_t order[MAX_CANDIDATES];              /* indexes, closest first; nearness (64 bits of distance) in parallel */
+    uint64_t nearness[MAX_CANDIDATES];
+    uint8_t state[MAX_CANDIDATES];              /* by index, like the rest */
+    uint32_t subnets[MAX_CANDIDATES];
+    uint64_t values[MAX_VALUES];
     candidate candidates[MAX_CANDIDATES];
 } lookup;
 
@@ -37,11 +39,6 @@ static lookup *lookups;
 static uint32_t *dirty, dirty_count, concurrency;
 static uint64_t rng, finished, found_peers, values_total, queries_total;
 static struct sockaddr_in entry;
-
-static bool is_nearer(const uint8_t *target, uint64_t near_a, const uint8_t *a, uint64_t near_b, const uint8_t *b)
-{
-    return near_a != near_b ? near_a < near_b : is_closer(target, a, b);
-}
 
 static void remember(const contact *c)
 {
@@ -57,38 +54,50 @@ static void remember(const contact *c)
     deepest = depth > deepest ? depth : deepest;
 }
 
-/* A place in `order` for a candidate so near; moves the farther ones. False when it is too far for a full list. */
-static bool insert(lookup *l, uint64_t near, const contact *c)
+static uint32_t place_of(const lookup *l, uint64_t near)
 {
-    uint32_t index = l->count, at = l->count;
-    if (index == MAX_CANDIDATES) {
-        index = l->order[--at];
-        if (l->state[index] != FRESH || !is_nearer(l->target, near, c->id, l->nearness[index], l->candidates[index].who.id))
-            return false;
-    } else {
-        l->count++;
+    uint32_t low = 0, high = l->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (l->nearness[middle] < near)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    while (at && is_nearer(l->target, near, c->id, l->nearness[l->order[at - 1]], l->candidates[l->order[at - 1]].who.id)) {
-        l->order[at] = l->order[at - 1];
-        at--;
-    }
-    l->order[at] = (uint8_t)index;
-    l->state[index] = FRESH;
-    l->ips[index] = c->ip;
-    l->nearness[index] = near;
-    l->candidates[index].who = *c;
-    l->candidates[index].token_size = 0;
-    return true;
+    return low;
 }
 
+static bool has_subnet(const lookup *l, uint32_t subnet)
+{
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < l->count; i++)         /* without a way out, so that the compiler can use vectors */
+        hits |= l->subnets[i] == subnet;
+    return hits;
+}
+
+/* Take a candidate in, unless it is known, too far for a full list, or its subnet has one already. Ids that share 64
+ * bits of their distance count as one. */
 static void offer(lookup *l, const contact *c)
 {
     uint64_t near = c->has_id ? load_be64(c->id) ^ load_be64(l->target) : ~0ull;
-    uint32_t subnet = c->ip & htonl(0xffffff00);
-    for (uint32_t i = 0; i < l->count; i++)
-        if ((l->ips[i] & htonl(0xffffff00)) == subnet || (l->nearness[i] == near && c->has_id))
+    uint32_t at = place_of(l, near), index = l->count, subnet = c->ip & htonl(0xffffff00);
+    if ((at < l->count && l->nearness[at] == near) || has_subnet(l, subnet))
+        return;
+    if (index == MAX_CANDIDATES) {
+        index = l->order[MAX_CANDIDATES - 1];
+        if (at == MAX_CANDIDATES || l->state[index] != FRESH)
             return;
-    insert(l, near, c);
+    } else {
+        l->count++;
+    }
+    memmove(&l->order[at + 1], &l->order[at], l->count - 1 - at);
+    memmove(&l->nearness[at + 1], &l->nearness[at], (l->count - 1 - at) * sizeof l->nearness[0]);
+    l->order[at] = (uint8_t)index;
+    l->nearness[at] = near;
+    l->state[index] = FRESH;
+    l->subnets[index] = subnet;
+    l->candidates[index].who = *c;
+    l->candidates[index].token_size = 0;
 }
 
 static void merge(lookup *l, const span *nodes)
