@@ -248,6 +248,7 @@ cdef class Core:
         """Become another node: queries carry the new id, the table is filed anew."""
         cdef bytes held = id_bytes(own_id)
         memcpy(self.state.own_id, <const uint8_t*>held, ID_SIZE)
+        memcpy(self.state.shortlists.own_id, <const uint8_t*>held, ID_SIZE)
         if self.state.has_table:
             self.state.table.change_id(held)
 
@@ -271,6 +272,10 @@ cdef class Core:
     def set_stall(self, int64_t stall_us) -> None:
         """How long to wait for an answer before another node is asked, in µs; at most the timeout."""
         self.state.transactions.stall_us = min(stall_us, self.state.transactions.timeout_us)
+
+    def set_timeout(self, timeout_us: int) -> None:
+        """How long an answer is waited for at all, in µs; also of queries already out. Never shorter than the stall."""
+        self.state.transactions.timeout_us = max(timeout_us, self.state.transactions.stall_us)
 
     @property
     def own_id(self) -> bytes:

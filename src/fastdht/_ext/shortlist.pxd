@@ -102,6 +102,7 @@ cdef class ShortlistPool:
     cdef uint32_t dirty_count
     cdef HashKey key
     cdef AddressFilter addresses
+    cdef uint8_t own_id[20]     # others name us too: we are no candidate
     cdef uint32_t open(self, const uint8_t* target, int method) noexcept nogil      # NO_SLOT when all are in use
     cdef void close(self, uint32_t slot) noexcept nogil
     cdef bint is_current(self, uint32_t slot, uint32_t generation) noexcept nogil

@@ -121,7 +121,7 @@ cdef class ShortlistPool:
             return False
         if has_id:
             distance = distance_between(contact.id, shortlist.target)
-            if is_known_id(shortlist, contact.id):
+            if is_known_id(shortlist, contact.id) or same_id(contact.id, self.own_id):
                 return False
         if shortlist.subnet_limit and is_crowded(shortlist, &contact.endpoint):
             return False
