@@ -16,11 +16,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 START_TIMEOUT_S = 30.0
-REPOSITORY = Path(__file__).resolve().parents[2]
-PEERS = REPOSITORY / "bench" / "peers"
+PEERS = Path(__file__).resolve().parents[1] / "peers"
 CORES = sorted(os.sched_getaffinity(0))
 LOAD_CORE = CORES[0]            # load generator, or the swarm that answers a client
 MEASURED_CORE = CORES[-1]       # what the figure is about
@@ -36,10 +35,9 @@ def describe_machine() -> dict[str, object]:
     }
 
 
-def environment() -> dict[str, str]:
-    """Children import fastdht as this process does, whether installed or built in place."""
-    paths = [str(REPOSITORY / "src"), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+def pin(core: int) -> None:
+    """Keep this process on one core."""
+    os.sched_setaffinity(0, {core})
 
 
 def fastdht_command(*arguments: str) -> list[str]:
@@ -55,7 +53,6 @@ class Child:
             self.argv,
             stdin=subprocess.PIPE if takes_commands else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            env=environment(),
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
         self._unread = b""
@@ -105,7 +102,7 @@ class Child:
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

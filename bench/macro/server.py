@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
-from native import build_reference
-from pairs import (
+
+from bench.macro.native import build_reference
+from bench.macro.pairs import (
     Contestant,
     Plan,
     Results,
@@ -30,7 +31,7 @@ from pairs import (
     significant,
     with_plan,
 )
-from processes import LOAD_CORE, MEASURED_CORE, PEERS, Child, describe_machine, fastdht_command
+from bench.macro.processes import LOAD_CORE, MEASURED_CORE, PEERS, Child, describe_machine, fastdht_command
 
 METHODS = ("ping", "find_node", "get_peers_miss", "get_peers_hit")
 OURS, REFERENCE = "fastdht", "C reply server"
@@ -39,6 +40,7 @@ FULL_REPLY, FILL_TIMEOUT_S = 7.9, 20.0       # nodes a reply: the table knows th
 VALID_AT = 0.9          # of the bare loop: a slower reference would flatter us
 TARGET, FAILS_BELOW = 0.80, 0.70
 PEER_METHOD_TARGET = 0.95
+NOTED = ("bytes", "lost", "errors", "malformed", "misrouted", "kernel_drops")
 FALLBACK_SIZES = {"ping": 56, "find_node": 280, "get_peers_miss": 300, "get_peers_hit": 700}
 
 
@@ -52,7 +54,7 @@ class Server:
 
     def measure(self, method: str, seconds: float) -> Sample:
         report = self.load.ask(f"{self.verb} {method} {seconds}", timeout_s=seconds + 30)
-        extra = {key: float(report[key]) for key in ("bytes", "lost", "errors", "malformed", "misrouted", "kernel_drops")}
+        extra = {key: float(report[key]) for key in NOTED}
         return Sample(report["replies"], report["wall_s"], report["cpu_s"], extra)
 
     def contestant(self, method: str) -> Contestant:
@@ -157,12 +159,13 @@ def print_verdict(verdict: Mapping[str, object]) -> None:
     for other in (key for key in verdict if key.startswith("to ")):
         ratios = verdict[other]
         assert isinstance(ratios, dict)
-        aim = f"aim {TARGET}, fails below {FAILS_BELOW}" if other == f"to {REFERENCE}" else f"aim > 1, no method < {PEER_METHOD_TARGET}"
+        is_reference = other == f"to {REFERENCE}"
+        aim = f"aim {TARGET}, fails below {FAILS_BELOW}" if is_reference else f"aim > 1, each ≥ {PEER_METHOD_TARGET}"
         console.print(f"fastdht {other}: geometric mean {ratios['geometric_mean']}, lowest {ratios['lowest']} ({aim})")
     if verdict["void"]:
-        console.print(f"VOID: the C reply server is below {VALID_AT} of the bare loop for {verdict['void']}", style="red")
+        console.print(f"VOID: the C reply server is below {VALID_AT} of the bare loop: {verdict['void']}", style="red")
     if verdict.get("ours_lost_or_wrong"):
-        console.print(f"FAILED: {verdict['ours_lost_or_wrong']} questions of fastdht lost or wrongly answered", style="red")
+        console.print(f"FAILED: {verdict['ours_lost_or_wrong']} questions lost or wrongly answered", style="red")
 
 
 @click.command()
@@ -181,7 +184,8 @@ def main(plan: Plan, only: tuple[str, ...], sizes_of: str) -> None:
         for method in METHODS:
             chosen = [server.contestant(method) for server in (*servers, reply, bare[method])]
             by_method[method] = run_pairs(chosen, plan, method)
-            console.print(results_table(f"{method}, {sizes[method]} B", by_method[method], "replies", REFERENCE, ("bytes", "lost")))
+            title = f"{method}, {sizes[method]} B"
+            console.print(results_table(title, by_method[method], "replies", REFERENCE, ("bytes", "lost")))
     verdict = judge(by_method)
     print_verdict(verdict)
     finish({

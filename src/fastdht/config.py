@@ -51,9 +51,10 @@ class TableConfig(Arguments):
     replacements: int = 8               # candidates kept per bucket
     max_buckets: int = 40               # splits stop here: ids that share more bits with ours are made, not met
     one_per_ip: bool = True             # a second node of an IP is a Sybil more often than a neighbour
-    bucket_subnet_limit: int = 1        # contacts of one /24 or /64 per bucket; 0: no limit
+    bucket_subnet_limit: int | None = None  # contacts of one /24 or /56 per bucket; None: 1 or 2; 0: no limit
     table_subnet_limit: int = 8         # and per table
     questionable_us: int = 15 * MINUTE_US   # silence after which a contact is pinged (BEP 5)
+    candidate_wait_us: int = 90 * SECOND_US  # before a stranger is pinged: a router's mapping must have lapsed
     max_failures: int = 3               # unanswered queries in a row that make a contact bad
 
 

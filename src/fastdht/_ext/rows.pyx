@@ -188,16 +188,20 @@ def ip_column(block: bytes) -> tuple[bytes, bytes]:
     return offsets, text[:size]
 
 
-def id_column(block: bytes) -> bytes:
-    """Ids as 40 hexadecimal digits each, back to back."""
+def id_column(block: bytes) -> tuple[bytes, bytes]:
+    """Ids as 40 hexadecimal digits each: offsets (int32, one more than rows) and characters."""
     cdef Py_ssize_t count = count_rows(block), i
     cdef const FoundRow* rows = <const FoundRow*>PyBytes_AS_STRING(block)
+    cdef bytes offsets = PyBytes_FromStringAndSize(NULL, (count + 1) * 4)
     cdef bytes text = PyBytes_FromStringAndSize(NULL, count * 2 * ID_SIZE)
+    cdef uint32_t* offset = <uint32_t*>PyBytes_AS_STRING(offsets)
     cdef char* out = PyBytes_AS_STRING(text)
     with nogil:
         for i in range(count):
-            write_hex(out + i * 2 * ID_SIZE, rows[i].id, ID_SIZE)
-    return text
+            offset[i] = <uint32_t>(i * 2 * ID_SIZE)
+            write_hex(out + offset[i], rows[i].id, ID_SIZE)
+        offset[count] = <uint32_t>(count * 2 * ID_SIZE)
+    return offsets, text
 
 
 def version_column(block: bytes) -> tuple[bytes, bytes, bytes]:
