@@ -1,0 +1,4 @@
+from fastdht._ext.buckets import KBuckets
+
+class Placement(KBuckets):
+    refused: int
