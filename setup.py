@@ -41,7 +41,8 @@ def compile_flags() -> list[str]:
 def extension(path: Path) -> Extension:
     name = ".".join(path.with_suffix("").parts[1:])
     link = ["-fsanitize=address,undefined"] if SANITIZE else []
-    return Extension(name, [str(path)], extra_compile_args=compile_flags(), extra_link_args=link)
+    return Extension(
+        name, [str(path)], depends=["setup.py"], extra_compile_args=compile_flags(), extra_link_args=link)
 
 
 if __name__ == "__main__":     # a worker of cythonize may import this file

@@ -11,7 +11,7 @@ from libc.string cimport memcmp, memset
 from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6
 from fastdht._ext.bencode cimport (
     FAULT_DEPTH, FAULT_TOKENS, MESSAGE_DEPTH, MESSAGE_TOKENS, Scanner, is_digit, open_scanner, scan_string, skip_value)
-from fastdht._ext.message cimport (
+from fastdht._ext.krpc_message cimport (
     DECODE_BAD_SYNTAX, DECODE_BAD_TID, DECODE_NO_ARGUMENTS, DECODE_NO_KIND, DECODE_NO_METHOD, DECODE_OK,
     DECODE_TOO_DEEP, DECODE_TOO_MANY_TOKENS, HAS_ARGUMENTS, HAS_ERROR_CODE, HAS_RETURN, KIND_ERROR, KIND_NONE,
     KIND_QUERY, KIND_RESPONSE, MAX_ECHOED_TID, METHOD_ANNOUNCE_PEER, METHOD_FIND_NODE, METHOD_GET, METHOD_GET_PEERS,

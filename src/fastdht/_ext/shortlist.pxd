@@ -47,6 +47,21 @@ cdef struct Candidate:          # what is seldom read; state and sort keys stand
     uint8_t token[MAX_TOKEN]
 
 
+cdef packed struct PackedClosest:   # 109 bytes, for Python: fastdht.stats.CLOSEST
+    uint32_t rtt_us
+    uint8_t id[20]
+    uint8_t size                # of the endpoint: 6 or 18
+    uint8_t endpoint[18]
+    uint8_t hops
+    uint8_t token_size
+    uint8_t token[MAX_TOKEN]
+
+
+cdef packed struct PackedValue:     # 19 bytes: fastdht.stats.VALUE
+    uint8_t size
+    uint8_t endpoint[18]
+
+
 cdef struct View:               # of the `width` closest that have not failed
     int in_flight               # all queries out for this lookup
     int fresh                   # not asked yet
@@ -118,4 +133,5 @@ cdef class ShortlistPool:
     cdef void merge_nodes(self, uint32_t slot, const Span* nodes, uint16_t family, uint32_t record, int depth) noexcept nogil
     cdef void merge_values(self, uint32_t slot, const Span* values, uint16_t family, int64_t now_us) noexcept nogil
     cdef list take_values(self, uint32_t slot)
-    cdef list closest(self, uint32_t slot, uint32_t limit)
+    cdef bytes pack_closest(self, uint32_t slot, uint32_t limit)
+    cdef bytes pack_values(self, uint32_t slot)

@@ -6,11 +6,13 @@ into ANSWERED. `in_flight` falls exactly once per question: when the candidate l
 when the lookup closes, so that what is still out for it finds nobody. Candidates keep their place in `candidates` for
 life (transactions name it); only `order` is sorted. An endpoint is a candidate at most once, so nobody is asked twice.
 """
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from fastdht._ext.addresses cimport (
-    FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be32, read_compact, same_endpoint, subnet_of)
+    FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be32, read_compact, same_endpoint, subnet_of,
+    write_compact)
 from fastdht._ext.hashing cimport load_key
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, distance_between, is_less, same_id
 from fastdht._ext.krpc cimport next_value
@@ -278,20 +280,30 @@ cdef class ShortlistPool:
         shortlist.values_taken = shortlist.value_count
         return [dump_compact(&kept[i]) for i in range(first, shortlist.value_count)]
 
-    cdef list closest(self, uint32_t slot, uint32_t limit):
-        """The `limit` closest that answered: (id, compact endpoint, token, rtt in µs, hops), closest first."""
+    cdef bytes pack_closest(self, uint32_t slot, uint32_t limit):
+        """The `limit` closest that answered, closest first, as PackedClosest records."""
         cdef Shortlist* shortlist = &self.lists[slot]
-        cdef Candidate* candidate
-        cdef uint32_t i
-        found = []
+        cdef PackedClosest records[MAX_CANDIDATES]
+        cdef uint32_t i, count = 0
         for i in range(shortlist.count):
-            candidate = &shortlist.candidates[shortlist.order[i]]
+            if count == limit:
+                break
             if shortlist.state[shortlist.order[i]] == CANDIDATE_ANSWERED:
-                found.append((candidate.id[:ID_SIZE], dump_compact(&candidate.endpoint),
-                              candidate.token[:candidate.token_size], candidate.rtt_us, candidate.depth))
-                if len(found) == limit:
-                    break
-        return found
+                pack_candidate(&shortlist.candidates[shortlist.order[i]], &records[count])
+                count += 1
+        return (<uint8_t*>records)[:count * sizeof(PackedClosest)]
+
+    cdef bytes pack_values(self, uint32_t slot):
+        """All peers found, in the order they came, as PackedValue records."""
+        cdef Shortlist* shortlist = &self.lists[slot]
+        cdef Endpoint* kept = &self.values[<size_t>slot * self.max_values]
+        cdef uint32_t i
+        cdef bytes packed = PyBytes_FromStringAndSize(NULL, shortlist.value_count * sizeof(PackedValue))
+        cdef PackedValue* records = <PackedValue*><uint8_t*>packed
+        for i in range(shortlist.value_count):
+            memset(&records[i], 0, sizeof(PackedValue))
+            records[i].size = <uint8_t>write_compact(&kept[i], records[i].endpoint)
+        return packed
 
     def check_invariants(self):
         """Raise AssertionError where a shortlist contradicts itself; for tests and the fuzzer."""
@@ -384,6 +396,16 @@ cdef void insert_sorted(Shortlist* shortlist, uint32_t index) noexcept nogil:  #
             high = middle
     memmove(&shortlist.order[low + 1], &shortlist.order[low], shortlist.count - 1 - low)
     shortlist.order[low] = <uint8_t>index
+
+
+cdef void pack_candidate(const Candidate* candidate, PackedClosest* out) noexcept nogil:  # R0
+    memset(out, 0, sizeof(PackedClosest))
+    out.rtt_us = candidate.rtt_us
+    memcpy(out.id, candidate.id, ID_SIZE)
+    out.size = <uint8_t>write_compact(&candidate.endpoint, out.endpoint)
+    out.hops = candidate.depth
+    out.token_size = candidate.token_size
+    memcpy(out.token, candidate.token, candidate.token_size)
 
 
 cdef inline void leave_flight(Shortlist* shortlist, Candidate* candidate) noexcept nogil:

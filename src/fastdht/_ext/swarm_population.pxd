@@ -81,6 +81,9 @@ cdef class Population:
     cdef HashKey place_key
     cdef HashKey weight_key
     cdef HashKey stale_key
+    cdef int number_contacts(self, counts) except -1
+    cdef int derive_keys(self, seed) except -1
+    cdef int allocate(self) except -1
     cdef uint32_t place_of(self, uint32_t serial) noexcept nogil
     cdef uint32_t serial_of(self, uint32_t place) noexcept nogil
     cdef Role role_of(self, uint32_t serial) noexcept nogil

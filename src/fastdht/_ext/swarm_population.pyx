@@ -59,7 +59,7 @@ cdef class Population:
         free(self.cells)
         free(self.guide)
 
-    def number_contacts(self, counts):
+    cdef int number_contacts(self, counts) except -1:
         """Hand out the serials and settle how many ports they need."""
         serial = 0
         for role, count in enumerate(counts):
@@ -74,8 +74,9 @@ cdef class Population:
             raise ValueError(f"{serial} contacts need {self.ports} ports; at most {MAX_PORTS}")
         if self.base_port + self.ports - 1 > 65535:
             raise ValueError(f"port {self.base_port} and the {self.ports - 1} above it pass 65535")
+        return 0
 
-    def derive_keys(self, seed):
+    cdef int derive_keys(self, seed) except -1:
         """One key for each use, so that no two choices are correlated."""
         cdef Rng rng
         seed_rng(&rng, seed & 0xFFFFFFFFFFFFFFFF)
@@ -83,8 +84,9 @@ cdef class Population:
         draw_key(&rng, &self.place_key)
         draw_key(&rng, &self.weight_key)
         draw_key(&rng, &self.stale_key)
+        return 0
 
-    def allocate(self):
+    cdef int allocate(self) except -1:
         """Take all memory: 20 bytes a contact, 24 with unequal popularity."""
         cdef uint32_t serial
         cdef uint32_t same = self.first_serial[ROLE_SAME_ID + 1] - self.first_serial[ROLE_SAME_ID]
@@ -97,6 +99,7 @@ cdef class Population:
             self.guide = <uint32_t*>swarm_allocate(((<size_t>1 << self.cell_bits) + 2) * sizeof(uint32_t))
         if not self.nodes or not self.cells or (self.sigma > 0 and not self.guide):
             raise MemoryError(f"no memory for {self.total} contacts")
+        return 0
 
     cdef uint32_t permute(self, uint32_t x) noexcept nogil:  # R0
         """A keyed permutation of the usable addresses: reserved outcomes are walked past (a cycle, so it ends)."""
@@ -363,7 +366,7 @@ cdef class Population:
         return -1 if serial == <uint32_t>NO_SERIAL else serial
 
 
-def check_shape(counts, net_bits, net_base):
+cdef int check_shape(counts, net_bits, net_base) except -1:
     """Raise ValueError unless the counts and the net make sense."""
     if len(counts) != ROLE_COUNT:
         raise ValueError(f"{len(counts)} role counts; {ROLE_COUNT} needed")
@@ -373,3 +376,4 @@ def check_shape(counts, net_bits, net_base):
         raise ValueError(f"net has {net_bits} host bits; an even number of 8 to {HOST_BITS} needed")
     if net_base & ((1 << net_bits) - 1) or not 0 <= net_base < 1 << HOST_BITS:
         raise ValueError(f"net base {net_base:#x} is no /{32 - net_bits} of 127.0.0.0/8")
+    return 0

@@ -157,10 +157,9 @@ class Crawl:
         with ThreadPoolExecutor(1, thread_name_prefix="crawl-writer") as writer:
             try:
                 await self._run_passes(b"".join(seeds), writer)
+                await asyncio.gather(*self._writes)
             finally:
-                closing = asyncio.get_running_loop().run_in_executor(writer, self._sink.close)
-                await asyncio.gather(*self._writes, return_exceptions=True)
-                await closing
+                await asyncio.get_running_loop().run_in_executor(writer, self._sink.close)
         return self._summarize()
 
     async def _run_passes(self, seeds: bytes, writer: ThreadPoolExecutor) -> None:
@@ -184,30 +183,28 @@ class Crawl:
 
     async def _drive(self, current: Pass, writer: ThreadPoolExecutor) -> None:
         last_us = self._clock()
-        while not self.is_stopped:
+        while not self.is_stopped and not current.frontier.is_exhausted():
             await asyncio.sleep(TICK_US / SECOND_US)
             now_us = self._clock()
             late_us = max(0, now_us - last_us - TICK_US)
             self._longest_late_us = max(self._longest_late_us, late_us)
-            is_done = current.frontier.is_exhausted()       # read before its rows are taken
             current.frontier.tend()
-            await self._take_rows(current.frontier, writer, now_us)
+            self._reap()
+            if len(self._writes) < WRITES_AHEAD:
+                self._take_rows(current.frontier, writer, now_us)
             current.tick(now_us - last_us, late_us)
             self._report(now_us)
             last_us = now_us
-            if is_done:
-                return
-        await self._take_rows(current.frontier, writer, self._clock())
+        await asyncio.gather(*self._writes)
+        self._take_rows(current.frontier, writer, self._clock())
 
-    async def _take_rows(self, frontier: Frontier, writer: ThreadPoolExecutor, now_us: int) -> None:
-        """Hand the rows over; leave them in the frontier while the writer is behind. Raises what the writer raised."""
+    def _reap(self) -> None:
+        """Forget the writes that are done; raises what the writer raised."""
         for write in [each for each in self._writes if each.done()]:
             self._writes.remove(write)
             write.result()
-        if self.is_stopped:
-            await asyncio.gather(*self._writes)
-        elif len(self._writes) >= WRITES_AHEAD:
-            return
+
+    def _take_rows(self, frontier: Frontier, writer: ThreadPoolExecutor, now_us: int) -> None:
         block = frontier.take_found()
         self._writes.append(asyncio.get_running_loop().run_in_executor(writer, self._sink.write, block, now_us))
 

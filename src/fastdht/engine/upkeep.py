@@ -21,7 +21,7 @@ from typing import Protocol
 
 from fastdht._ext.ids import is_secure, secure_id
 from fastdht.config import MINUTE_US, SECOND_US, LookupConfig
-from fastdht.engine.bridge import Plan, Walk
+from fastdht.engine.bridge import Walk
 from fastdht.engine.engine import Engine
 from fastdht.engine.external import ExternalAddress
 from fastdht.types import ID_SIZE, NodeId
@@ -164,11 +164,10 @@ class Upkeep:
         return walk.report.responses if walk is not None and walk.report is not None else 0
 
     def _walk(self, target: NodeId, seeds: tuple[bytes, ...] = ()) -> Walk | None:
-        walk = Walk(Plan(FIND_NODE, target, self._lookup, seeds=seeds), on_end=lambda: self._walks.discard(walk))
-        self._walks.add(walk)
-        if not walk.start([self.engine]):
-            self._walks.discard(walk)
+        walk = Walk(target, self._lookup, self._walks.discard)
+        if not walk.start([self.engine], FIND_NODE, seeds):
             return None
+        self._walks.add(walk)
         return walk
 
     def _count_votes(self, now: int) -> None:

@@ -24,6 +24,8 @@ from fastdht.types import Contact, Endpoint
 
 JOIN_LIMIT_S = 300.0            # virtual; a node that has not joined by then never will
 JOIN_STAGGER_S = 0.05           # between two starts: the first ones must be there for the last
+SETTLE_S = 95.0                 # a little more than the silence after which a candidate is pinged
+SETTLE_ROUNDS = 3               # measured: recall 69 % after one at 400 nodes, 100 % after two
 ENTRY_HOSTS = 3                 # earlier nodes that a new one is told of
 GHOSTS_FROM = 1_000_000         # numbers of dead contacts begin here, far from those of nodes
 BUCKET_SIZE = 8
@@ -106,6 +108,7 @@ class Testnet:
                 await self._start_filled()
             else:
                 await self.add(self._count)
+                await self.settle()
         except BaseException:
             await self.close()
             raise
@@ -132,6 +135,15 @@ class Testnet:
             translator = Nat(nat, place.pack()[:-2], nat_lifetime_s)
             started += await self._start([INSIDE_IPV6 if self._is_ipv6 else INSIDE], translator, **options)
         return started
+
+    async def settle(self, rounds: int = SETTLE_ROUNDS) -> None:
+        """Let every node look itself up again after a while, until nodes that joined together know each other.
+
+        A node believes in another once that has answered it, and asks those who asked it after 90 s of silence.
+        """
+        for _ in range(rounds if len(self.nodes) > 1 else 0):
+            await asyncio.sleep(SETTLE_S)
+            await asyncio.gather(*(node.find_node(node.id) for node in self.nodes), return_exceptions=True)
 
     async def kill(self, share: float = 0.0, *, nodes: Iterable[Node] | None = None) -> list[Endpoint]:
         """Close a random share of the nodes, or these, without a word to others; returns where they were."""
@@ -161,7 +173,7 @@ class Testnet:
     async def _start(self, places: Sequence[Endpoint], nat: Nat | None = None, **options: Any) -> list[Node]:
         started = []
         for place in places:
-            node = self._make(Node, place, nat, {"bootstrap": self._entries()} | options)
+            node = self._make(Node, place, nat, {"bootstrap": self._entries(places)} | options)
             await node.start()
             self.nodes.append(node)
             if nat is not None:
@@ -187,9 +199,10 @@ class Testnet:
             "transport": lambda bind: self.network.open(bind, nat)}
         return kind(str(place), **settings | self._options | options)
 
-    def _entries(self) -> list[str]:
-        reachable = [node for node in self.nodes if node not in self.hidden]
-        return [str(node.endpoints[0]) for node in self.rng.sample(reachable, min(ENTRY_HOSTS, len(reachable)))]
+    def _entries(self, coming: Sequence[Endpoint]) -> list[str]:
+        """Some nodes that are there; for the very first, some that are to come."""
+        places = [node.endpoints[0] for node in self.nodes if node not in self.hidden] or coming[1:]
+        return [str(place) for place in self.rng.sample(places, min(ENTRY_HOSTS, len(places)))]
 
     def _choose(self, share: float) -> list[Node]:
         if not 0.0 <= share <= 1.0:
