@@ -1,4 +1,4 @@
-"""Compiles the C references on demand: `cc -O3` as our own extensions, into .cache/bench, again only when a source is newer."""
+"""Compiles the C references on demand, into .cache/bench: `cc -O3`, like our own extensions."""
 from __future__ import annotations
 
 import shutil

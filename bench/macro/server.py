@@ -92,7 +92,7 @@ class Arena:
         asked = 0
         while filled["nodes"] < FULL_REPLY and time.monotonic() < deadline:
             filled = load.ask(f"fill {fill_s}", timeout_s=fill_s + 30)
-            asked += filled["answered"]
+            asked += int(filled["answered"])
         announced = load.ask(f"announce {PEERS_ANNOUNCED}")
         console.print(f"{name}: {filled['nodes']} nodes a reply, {asked} questions of its own answered, "
                       f"{announced['announced']} peers announced")
