@@ -28,6 +28,7 @@ cdef struct Contact:        # a remote node: who and where
 
 
 cdef bint is_secure_id(const uint8_t* node_id, const Endpoint* endpoint) noexcept nogil
+cdef uint32_t secure_prefix(const Endpoint* endpoint, uint8_t last_byte) noexcept nogil
 cdef void make_secure_id(const Endpoint* endpoint, Rng* rng, uint8_t* out) noexcept nogil
 cdef uint32_t crc32c(const uint8_t* data, uint32_t size) noexcept nogil
 

@@ -1,0 +1,204 @@
+"""What the answers of a crawl prove: rows of nodes, and what each contact waits for next. Rate class: packet.
+
+A row is written when a node has proved its id: it answered under the id others named it with, or twice, to two
+targets, under the same other id. So a node that invents an id per query never gets one (see also questions.pyx).
+Invariants: one row per record; nothing found is ever lost, for no question is asked whose answer could find the row
+block full. A KRPC error and an answer without an id are no proof. Sources: BEP 5; docs/crawl.md.
+"""
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+from fastdht._ext.addresses cimport FAMILY_V6, hash_endpoint
+from fastdht._ext.ids cimport ID_SIZE, same_id
+from fastdht._ext.lanes cimport Lane
+from fastdht._ext.questions cimport (
+    RECORD_DOUBTED, RECORD_FOUND, RECORD_REPEATED, RECORD_UNNAMED, STAGE_BUCKET, STAGE_DONE, STAGE_FIRST,
+    STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
+from fastdht._ext.queue cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED
+from fastdht._ext.rows cimport ROW_OK, ROW_RENAMED, fill_row
+from fastdht._ext.seen cimport Slot, address_of, find_slot, most_asked_address, push_record, read_endpoint, record_at
+
+cdef enum:
+    SEED_REPEATS = 3            # losing the only seed would lose the crawl
+    FIRST_RTT_OCTAVE = 8
+
+FILTER_NAMES = ("port_zero", "bogon", "own_id", "outside_zone", "too_many", "full", "no_id", "reflected", "changed_id")
+
+
+cdef class Frontier(CrawlQueue):
+    """The frontier of one pass of one crawl. Compiled code drives it; Python seeds it, paces it and takes its rows.
+
+    `row_capacity` must exceed the transactions that can be outstanding, or it bounds them. `previous` is the pass
+    before, whose nodes get no second row. The rest is as for CrawlQueue. Raises ValueError and MemoryError.
+    """
+
+    def __init__(self, own_id: bytes, AddressFilter address_filter not None, *, row_capacity: int = 1 << 16,
+                 Frontier previous = None, **options):
+        super().__init__(own_id, address_filter, **options)
+        free(self.rows)
+        self.rows = <FoundRow*>calloc(row_capacity, sizeof(FoundRow))
+        if self.rows == NULL:
+            raise MemoryError(f"no memory for {row_capacity} rows")
+        self.row_capacity = row_capacity
+        self.previous = previous
+        self.previous_lanes = previous.lanes if previous is not None else NULL
+
+    def __dealloc__(self):
+        free(self.rows)
+
+    cdef void on_stall(self, const Transaction* tx, int64_t now_us) noexcept nogil:  # R0
+        """The query is late: its place in the window is free, its answer still counts."""
+        self.in_flight -= 1
+        self.tally.stalled += 1
+
+    cdef void on_timeout(self, const Transaction* tx, int64_t now_us) noexcept nogil:  # R0
+        """No answer will come: the time is over, or the host refused."""
+        self.release(tx)
+        self.tally.timeouts += 1
+        self.fail(&self.lanes[tx.endpoint.family == FAMILY_V6], tx.owner_slot)
+
+    cdef void on_error(self, const Transaction* tx, const Message* message, int64_t now_us) noexcept nogil:  # R0
+        """A KRPC error says that somebody lives there, but not who: like silence, it may be worth a retry."""
+        self.release(tx)
+        self.tally.errors += 1
+        self.fail(&self.lanes[tx.endpoint.family == FAMILY_V6], tx.owner_slot)
+
+    cdef void fail(self, Lane* lane, uint32_t index) noexcept nogil:  # R0
+        cdef Record* record = record_at(&lane.store, index)
+        cdef uint8_t stage = stage_of(record)
+        cdef bint may_repeat = not record.state & RECORD_REPEATED
+        if record.state & RECORD_UNNAMED and record.step < SEED_REPEATS:
+            record.step += 1
+            push_record(&lane.store, &lane.follow, index)
+        elif stage == STAGE_FIRST and self.plan.retry_share > 0 and is_in_zone(&self.plan, record.id):
+            set_stage(record, STAGE_SILENT)
+            push_record(&lane.store, &lane.silent, index)
+        elif may_repeat and (stage == STAGE_BUCKET or record.state & RECORD_DOUBTED):
+            record.state |= RECORD_REPEATED
+            self.tally.repeats += 1
+            push_record(&lane.store, &lane.follow, index)
+        else:
+            set_stage(record, STAGE_DONE)
+
+    cdef void on_response(self, const Transaction* tx, const Message* message, int64_t now_us) noexcept nogil:  # R0
+        """An answer from the asked endpoint, with our transaction id; late ones too."""
+        cdef Lane* lane = &self.lanes[tx.endpoint.family == FAMILY_V6]
+        cdef Record* record = record_at(&lane.store, tx.owner_slot)
+        self.release(tx)
+        if message.id == NULL:
+            self.tally.filtered[FILTER_NO_ID] += 1
+            self.fail(lane, tx.owner_slot)
+            return
+        if same_id(message.id, self.own_id):
+            self.tally.filtered[FILTER_REFLECTED] += 1
+            set_stage(record, STAGE_DONE)
+            return
+        self.tally.answered += 1
+        self.rtt_bins[rtt_bin(now_us - tx.sent_us)] += 1
+        self.merge(message)
+        record.state &= ~RECORD_REPEATED
+        if self.judge_id(lane, record, message, now_us - tx.sent_us):
+            set_stage(record, next_stage(&self.plan, record, message, lane.store.family, lane.store.count))
+        else:
+            set_stage(record, STAGE_DONE)
+        if stage_of(record) != STAGE_DONE:
+            push_record(&lane.store, &lane.follow, tx.owner_slot)
+
+    cdef bint judge_id(self, Lane* lane, Record* record, const Message* message, int64_t rtt_us) noexcept nogil:  # R0
+        """Compare the id of an answer with what is known; accept the node when it is proved. False: it makes ids up."""
+        if record.state & RECORD_FOUND:
+            return True
+        if not record.state & RECORD_UNNAMED and same_id(record.id, message.id):
+            self.accept(lane, record, message, rtt_us)
+            record.state &= ~RECORD_DOUBTED
+            return True
+        if record.state & RECORD_DOUBTED:
+            self.tally.filtered[FILTER_CHANGED_ID] += 1
+            return False
+        memcpy(record.id, message.id, ID_SIZE)
+        record.state = (record.state | RECORD_DOUBTED) & ~RECORD_UNNAMED
+        self.tally.renamed += 1
+        return True
+
+    cdef void accept(self, Lane* lane, Record* record, const Message* message, int64_t rtt_us) noexcept nogil:  # R0
+        """Count a proved node of the zone, and write its row unless the previous pass did."""
+        cdef Endpoint endpoint
+        if not is_in_zone(&self.plan, record.id) or self.row_count == self.row_capacity:
+            return                          # the block is never full here: is_held_back keeps a place for every answer
+        record.state |= RECORD_FOUND
+        if was_found(self.previous_lanes, lane, record):
+            self.tally.found_before += 1
+            return
+        read_endpoint(&lane.store, record, &endpoint)
+        fill_row(&self.rows[self.row_count], &endpoint, message,
+                 ROW_RENAMED if record.state & RECORD_DOUBTED else ROW_OK, rtt_us)
+        self.row_count += 1
+        self.tally.found += 1
+
+    def take_found(self) -> bytes:
+        """The rows found since the last call: FoundRow structs of 48 bytes, back to back. To be called often: a full
+        block stops the asking, though it loses nothing."""
+        cdef bytes block = (<const char*>self.rows)[:self.row_count * sizeof(FoundRow)]
+        self.row_count = 0
+        return block
+
+    def is_exhausted(self) -> bool:
+        """Whether nothing is left to ask and nothing is outstanding."""
+        return self.waiting == 0 and not self.has_work(&self.lanes[0]) and not self.has_work(&self.lanes[1])
+
+    def counters(self) -> dict[str, int]:
+        """Counts since the start, and of the moment: contacts, queued, in_flight, waiting. `filtered_…`: by reason."""
+        cdef const Tally* t = &self.tally
+        cdef uint32_t i
+        counts = {
+            "asked": t.asked, "answered": t.answered, "errors": t.errors, "stalled": t.stalled,
+            "timeouts": t.timeouts, "retries": t.retries, "repeats": t.repeats, "duplicates": t.duplicates,
+            "found": t.found, "found_before": t.found_before, "renamed": t.renamed, "postponed": t.postponed,
+            "contacts": self.lanes[0].store.count + self.lanes[1].store.count,
+            "queued": (self.lanes[0].store.count - self.lanes[0].cursor + self.lanes[0].postponed
+                       + self.lanes[1].store.count - self.lanes[1].cursor + self.lanes[1].postponed),
+            "in_flight": self.in_flight, "waiting": self.waiting,
+        }
+        counts.update({f"filtered_{name}": t.filtered[i] for i, name in enumerate(FILTER_NAMES)})
+        return counts
+
+    def rtt_histogram(self) -> list[int]:
+        """Answers per round-trip time: 64 bins, four per doubling; bin i starts at 256 µs · 2^(i/4), linear within an octave."""
+        return [self.rtt_bins[i] for i in range(RTT_BINS)]
+
+    def max_packets_per_address(self) -> int:
+        """The most packets one address got in this pass, over all its ports; ~50 ns per contact."""
+        cdef uint32_t best
+        with nogil:
+            best = max(most_asked_address(&self.lanes[0].store), most_asked_address(&self.lanes[1].store))
+        return best
+
+
+cdef bint was_found(Lane* lanes, const Lane* lane, const Record* record) noexcept nogil:  # R0
+    """Whether another pass has written a row for this endpoint under this id."""
+    cdef Lane* other
+    cdef Endpoint endpoint
+    cdef Slot* slot
+    if lanes == NULL:
+        return False
+    other = &lanes[lane.store.family == FAMILY_V6]
+    if other.store.capacity == 0:
+        return False
+    read_endpoint(&lane.store, record, &endpoint)
+    slot = find_slot(&other.store, &endpoint, hash_endpoint(&other.store.key, &endpoint))
+    if slot.key == 0:
+        return False
+    return (record_at(&other.store, slot.record).state & RECORD_FOUND
+            and same_id(record_at(&other.store, slot.record).id, record.id))
+
+
+cdef uint32_t rtt_bin(int64_t rtt_us) noexcept nogil:  # R0
+    """Four bins per octave, linear within it; what is faster than 256 µs is in the first."""
+    cdef uint32_t octave = FIRST_RTT_OCTAVE
+    while rtt_us >> (octave + 1) and octave < FIRST_RTT_OCTAVE + RTT_BINS // 4 - 1:
+        octave += 1
+    if rtt_us >> (octave + 1):
+        return RTT_BINS - 1
+    if rtt_us >> octave == 0:
+        return 0
+    return (octave - FIRST_RTT_OCTAVE) * 4 + <uint32_t>((rtt_us >> (octave - 2)) & 3)

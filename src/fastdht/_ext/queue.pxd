@@ -1,0 +1,89 @@
+"""The asking half of a crawl: its questions, counters and state. Theory of operation in queue.pyx. Rate class: packet."""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from fastdht._ext.addresses cimport AddressFilter, Endpoint
+from fastdht._ext.hashing cimport Rng
+from fastdht._ext.krpc cimport Message
+from fastdht._ext.lanes cimport Lane
+from fastdht._ext.pacing cimport AddressPace, Pace
+from fastdht._ext.questions cimport Plan
+from fastdht._ext.transactions cimport Transaction
+
+
+cdef enum:                       # filter reasons: why a contact, a reply or a node does not count
+    FILTER_PORT_ZERO
+    FILTER_BOGON
+    FILTER_OWN_ID               # a contact with our id
+    FILTER_OUTSIDE_ZONE
+    FILTER_TOO_MANY             # beyond MAX_NAMED in one reply
+    FILTER_FULL                 # max_contacts reached: the crawl is incomplete
+    FILTER_NO_ID                # reply without an id
+    FILTER_REFLECTED            # reply that carries our own id
+    FILTER_CHANGED_ID           # answers every time under another id
+    FILTER_COUNT
+
+
+cdef struct Question:
+    Endpoint endpoint
+    uint8_t target[20]
+    uint8_t expected_id[20]
+    uint32_t record             # goes into Transaction.owner_slot
+    uint32_t number             # goes into Transaction.owner_index: Stage, and Record.step in bits 8 to 15
+    uint8_t method              # krpc Method
+    uint8_t has_expected_id
+
+
+cdef struct Tally:
+    uint64_t asked
+    uint64_t answered
+    uint64_t errors
+    uint64_t stalled
+    uint64_t timeouts
+    uint64_t retries            # first questions repeated
+    uint64_t repeats            # other questions repeated
+    uint64_t duplicates         # contacts named that were known
+    uint64_t found
+    uint64_t found_before       # of them, also found by the previous pass
+    uint64_t renamed
+    uint64_t postponed
+    uint64_t filtered[FILTER_COUNT]
+
+
+cdef class CrawlQueue:
+    cdef Lane lanes[2]          # IPv4, IPv6
+    cdef Tally tally
+    cdef Plan plan
+    cdef Rng rng
+    cdef Pace pace
+    cdef AddressPace address_pace
+    cdef AddressFilter address_filter
+    cdef uint32_t row_count     # rows not yet taken
+    cdef uint32_t row_capacity
+    cdef uint32_t in_flight     # asked, neither answered nor stalled
+    cdef uint32_t waiting       # asked, not final; includes the stalled
+    cdef uint32_t max_in_flight
+    cdef uint32_t guides        # contacts outside the zone that lead to it
+    cdef uint32_t inside        # contacts inside it
+    cdef uint8_t is_stopped
+    cdef uint8_t last_lane
+    cdef uint8_t own_id[20]
+    cdef int64_t started_us     # -1 before the first question
+    cdef bint next_question(self, int64_t now_us, Question* out) noexcept nogil
+    cdef void give_back(self, const Question* question) noexcept nogil
+    cdef int64_t next_due(self, int64_t now_us) noexcept nogil
+    # private
+    cdef int plan_depth(self, int depth, bytes zone, int zone_bits, double retry_share, uint32_t referrers) except -1
+    cdef void release_memory(self) noexcept
+    cdef bint is_held_back(self) noexcept nogil
+    cdef bint has_budget(self) noexcept nogil
+    cdef bint has_work(self, const Lane* lane) noexcept nogil
+    cdef uint32_t pick(self, Lane* lane, int64_t now_us) noexcept nogil
+    cdef uint32_t pop_silent(self, Lane* lane) noexcept nogil
+    cdef bint take_address_turn(self, Lane* lane, uint32_t index, int64_t now_us) noexcept nogil
+    cdef void fill_question(self, Lane* lane, uint32_t index, Question* out) noexcept nogil
+    cdef void release(self, const Transaction* tx) noexcept nogil
+    cdef void merge(self, const Message* message) noexcept nogil
+    cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count, const uint8_t* referrer) noexcept nogil
+    cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil
+    cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil
+    cdef bint is_guide(self, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil

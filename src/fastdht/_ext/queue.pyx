@@ -1,0 +1,355 @@
+"""Whom a crawl asks next: exact dedupe, order, pacing, window, retries. Rate class: packet.
+
+Theory of operation. A contact is an endpoint; it has one record, and the record array is the queue of first questions.
+A record is in one place at a time: before the cursor's end, in the follow list, postponed in the wheel, in the silent
+list, or out with one query. What it is asked next is written in its stage alone:
+  FIRST → (answer) OWN or BUCKET… → DONE;  FIRST → (silence) SILENT → RETRY → DONE;  VERIFY when an id needs a witness.
+`waiting` is the number of records out, `in_flight` of those not yet late. Every contact named is counted, once, as
+new, as a duplicate, or under the reason for which it is not asked. Sources: BEP 5; docs/crawl.md for the strategies.
+"""
+from libc.math cimport INFINITY
+from libc.string cimport memcpy
+
+from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, load_compact, read_compact
+from fastdht._ext.hashing cimport next_random, seed_rng
+from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, prefix_length, same_id
+from fastdht._ext.krpc cimport METHOD_FIND_NODE
+from fastdht._ext.lanes cimport free_lane, has_next, open_lane, pop_next, postpone, postponed_due
+from fastdht._ext.pacing cimport address_cell, free_address_pace, open_address_pace, pace_due_us, set_pace, spend_pace
+from fastdht._ext.questions cimport (
+    DEPTH_COUNT, DEPTH_EXHAUSTIVE, DEPTH_STANDARD, MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY,
+    draw_target, is_in_zone, set_stage, stage_of)
+from fastdht._ext.seen cimport (
+    NO_RECORD, Record, Slot, add_record, count_referrers, find_slot, is_crowded, move_slots, needs_growth, pop_record,
+    prepare_slot, push_record, read_endpoint, record_at, start_growth)
+from fastdht._ext.transactions cimport SLOT_STALLED
+
+cdef enum:
+    PICK_TRIES = 16             # records looked at per question before the caller gets its turn back
+    MAX_GUIDES = 512            # contacts outside the zone that may be asked to reach it
+    ENOUGH_INSIDE = 64          # with so many contacts inside, none outside is needed
+    QUANTUM_US = 5000           # the largest burst, so that it stays below a receive buffer
+    SILENT_POLL_US = 5000
+
+
+cdef class CrawlQueue:
+    """The asking half of a Frontier; not for use alone.
+
+    `own_id`: 20 bytes, ours. `address_filter`: which addresses may be asked. `depth`: a Depth. `families`: bits 1
+    (IPv4) and 2 (IPv6). `max_contacts` bounds the memory, per family. `zone`: a 20-byte prefix of which the first
+    `zone_bits` (0 to 64) count. `address_rate` and `address_burst` pace each address (0: no pace), in `address_cells`
+    (a power of two) words of memory. `retry_share` retries per found node go to silent contacts that at least
+    `retry_referrers` replies named (standard depth). Raises ValueError and MemoryError.
+    """
+
+    def __init__(self, own_id: bytes, AddressFilter address_filter not None, *, depth: int = DEPTH_STANDARD,
+                 seed: int = 0, families: int = 1, max_contacts: int = 1 << 20, slots: int = 1 << 16,
+                 rate: float = 0, max_in_flight: int = 512, zone: bytes = bytes(ID_SIZE), zone_bits: int = 0,
+                 address_rate: float = 1.0, address_burst: int = 4, address_cells: int = 1 << 16,
+                 retry_share: float = 0.45, retry_referrers: int = 3):
+        check_arguments(own_id, zone, zone_bits, depth, families, max_contacts, slots, address_cells)
+        self.release_memory()
+        seed_rng(&self.rng, <uint64_t>(seed & 0xFFFFFFFFFFFFFFFF))
+        memcpy(self.own_id, <const uint8_t*>own_id, ID_SIZE)
+        self.plan_depth(depth, zone, zone_bits, retry_share, retry_referrers)
+        self.address_filter = address_filter
+        self.max_in_flight = max_in_flight
+        self.started_us = -1
+        set_pace(&self.pace, rate, QUANTUM_US)
+        if (not open_lane(&self.lanes[0], FAMILY_V4, max_contacts if families & 1 else 0, slots, next_random(&self.rng))
+                or not open_lane(&self.lanes[1], FAMILY_V6, max_contacts if families & 2 else 0, slots, next_random(&self.rng))
+                or not open_address_pace(&self.address_pace, address_cells, address_rate, address_burst,
+                                         next_random(&self.rng))):
+            raise MemoryError(f"no memory for a crawl of {max_contacts} contacts")
+
+    cdef int plan_depth(self, int depth, bytes zone, int zone_bits, double retry_share, uint32_t referrers) except -1:
+        self.plan.depth = depth
+        self.plan.zone_bits = zone_bits
+        memcpy(self.plan.zone, <const uint8_t*>zone, ID_SIZE)
+        self.plan.retry_referrers = 0 if depth == DEPTH_EXHAUSTIVE else referrers
+        self.plan.retry_share = INFINITY if depth == DEPTH_EXHAUSTIVE else retry_share if depth == DEPTH_STANDARD else 0
+        return 0
+
+    cdef void release_memory(self) noexcept:
+        free_lane(&self.lanes[0])
+        free_lane(&self.lanes[1])
+        free_address_pace(&self.address_pace)
+
+    def __dealloc__(self):
+        self.release_memory()
+
+    # ---- the queue
+
+    cdef bint next_question(self, int64_t now_us, Question* out) noexcept nogil:  # R0
+        """Choose the next query; False when there is none now: pacing, window, a full row block, or nothing to ask."""
+        cdef uint32_t index, turn
+        cdef Lane* lane
+        if self.is_held_back() or pace_due_us(&self.pace) > now_us:
+            return False
+        if self.started_us < 0:
+            self.started_us = now_us
+        for turn in range(2):
+            self.last_lane ^= 1
+            lane = &self.lanes[self.last_lane]
+            if lane.store.capacity == 0:
+                continue
+            index = self.pick(lane, now_us)
+            if index != NO_RECORD:
+                spend_pace(&self.pace, now_us)
+                self.fill_question(lane, index, out)
+                self.in_flight += 1
+                self.waiting += 1
+                return True
+        return False
+
+    cdef bint is_held_back(self) noexcept nogil:  # R0
+        """Whether something other than time forbids a question: an answer, a drain or a tend will lift it."""
+        return (self.in_flight >= self.max_in_flight or self.is_stopped
+                or self.row_count + self.waiting >= self.row_capacity
+                or (self.lanes[0].store.capacity != 0 and is_crowded(&self.lanes[0].store))
+                or (self.lanes[1].store.capacity != 0 and is_crowded(&self.lanes[1].store)))
+
+    cdef void give_back(self, const Question* question) noexcept nogil:  # R0
+        """Undo a question that could not be sent; the contact is asked again in its turn."""
+        cdef Lane* lane = &self.lanes[question.endpoint.family == FAMILY_V6]
+        self.in_flight -= 1
+        self.waiting -= 1
+        self.tally.asked -= 1
+        self.pace.due_ns -= self.pace.interval_ns
+        if lane.store.asked[question.record] != 255:
+            lane.store.asked[question.record] -= 1
+        if question.number & STAGE_MASK == STAGE_RETRY:
+            self.tally.retries -= 1
+        push_record(&lane.store, &lane.follow, question.record)
+
+    cdef int64_t next_due(self, int64_t now_us) noexcept nogil:  # R0
+        """When to call next_question again if no packet arrives before; -1 when only a packet can change anything."""
+        cdef int64_t due = -1, other
+        cdef Lane* lane
+        cdef int i
+        if self.is_held_back():
+            return -1
+        for i in range(2):
+            lane = &self.lanes[i]
+            if has_next(lane):
+                return max(now_us, pace_due_us(&self.pace))
+            other = postponed_due(lane)
+            if other < 0 and lane.silent.first != NO_RECORD and self.has_budget():
+                other = now_us + SILENT_POLL_US
+            if other >= 0 and (due < 0 or other < due):
+                due = other
+        return due if due < 0 else max(due, now_us, pace_due_us(&self.pace))
+
+    cdef bint has_budget(self) noexcept nogil:  # R0
+        return self.tally.retries < self.plan.retry_share * self.tally.found
+
+    cdef bint has_work(self, const Lane* lane) noexcept nogil:
+        return has_next(lane) or lane.postponed != 0 or (lane.silent.first != NO_RECORD and self.has_budget())
+
+    cdef uint32_t pick(self, Lane* lane, int64_t now_us) noexcept nogil:  # R0
+        cdef int tries
+        cdef uint32_t index
+        for tries in range(PICK_TRIES):
+            index = pop_next(lane, now_us)
+            if index == NO_RECORD and lane.postponed == 0:
+                index = self.pop_silent(lane)
+            if index == NO_RECORD or self.take_address_turn(lane, index, now_us):
+                return index
+        return NO_RECORD
+
+    cdef uint32_t pop_silent(self, Lane* lane) noexcept nogil:  # R0
+        """A silent contact worth a retry: named by several, within the budget. The rest is given up at the very end."""
+        cdef int tries
+        cdef uint32_t index
+        for tries in range(PICK_TRIES):
+            if not self.has_budget():
+                if self.waiting == 0:
+                    lane.silent.first = NO_RECORD
+                return NO_RECORD
+            index = pop_record(&lane.store, &lane.silent)
+            if index == NO_RECORD:
+                return NO_RECORD
+            if self.plan.retry_referrers == 0 or count_referrers(&lane.store, index) >= self.plan.retry_referrers:
+                set_stage(record_at(&lane.store, index), STAGE_RETRY)
+                return index
+            if self.waiting:            # an answer to come may name it again
+                push_record(&lane.store, &lane.silent, index)
+        return NO_RECORD
+
+    cdef bint take_address_turn(self, Lane* lane, uint32_t index, int64_t now_us) noexcept nogil:  # R0
+        """Take a packet of the address's pace, or postpone the record until one is due."""
+        cdef Endpoint endpoint
+        cdef uint32_t* due
+        cdef uint32_t now_ms
+        if self.address_pace.interval_ms == 0:
+            return True
+        read_endpoint(&lane.store, record_at(&lane.store, index), &endpoint)
+        due = address_cell(&self.address_pace, &endpoint)
+        now_ms = <uint32_t>((now_us - self.started_us) // 1000)
+        if due[0] <= now_ms + self.address_pace.ahead_ms:
+            due[0] = max(due[0], now_ms) + self.address_pace.interval_ms
+            return True
+        postpone(lane, index, now_us + <int64_t>(due[0] - now_ms - self.address_pace.ahead_ms) * 1000, now_us)
+        self.tally.postponed += 1
+        return False
+
+    cdef void fill_question(self, Lane* lane, uint32_t index, Question* out) noexcept nogil:  # R0
+        cdef Record* record = record_at(&lane.store, index)
+        read_endpoint(&lane.store, record, &out.endpoint)
+        draw_target(&self.plan, record, &self.rng, out.target)
+        memcpy(out.expected_id, record.id, ID_SIZE)
+        out.has_expected_id = (record.state & RECORD_UNNAMED) == 0
+        out.record = index
+        out.number = stage_of(record) | (<uint32_t>record.step << 8)
+        out.method = METHOD_FIND_NODE
+        if lane.store.asked[index] != 255:
+            lane.store.asked[index] += 1
+        self.tally.asked += 1
+        if stage_of(record) == STAGE_RETRY:
+            self.tally.retries += 1
+
+    cdef void release(self, const Transaction* tx) noexcept nogil:  # R0
+        """An answer, an error or the final silence: the record is no longer out."""
+        self.waiting -= 1
+        if tx.state != SLOT_STALLED:
+            self.in_flight -= 1
+
+    # ---- contacts
+
+    cdef void merge(self, const Message* message) noexcept nogil:  # R0
+        cdef uint32_t count = message.nodes.size // COMPACT_NODE_V4
+        cdef uint32_t count6 = message.nodes6.size // COMPACT_NODE_V6
+        if count > MAX_NAMED:
+            self.tally.filtered[FILTER_TOO_MANY] += count - MAX_NAMED
+            count = MAX_NAMED
+        if count6 > MAX_NAMED - count:
+            self.tally.filtered[FILTER_TOO_MANY] += count6 - (MAX_NAMED - count)
+            count6 = MAX_NAMED - count
+        if self.lanes[0].store.capacity:
+            self.merge_nodes(&self.lanes[0], message.nodes.data, count, message.id)
+        if self.lanes[1].store.capacity:
+            self.merge_nodes(&self.lanes[1], message.nodes6.data, count6, message.id)
+
+    cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count, const uint8_t* referrer) noexcept nogil:  # R0
+        """Name every contact of a reply, eight at a time, so that their cache misses overlap."""
+        cdef Endpoint endpoints[8]
+        cdef uint64_t hashes[8]
+        cdef uint32_t size = COMPACT_NODE_V4 if lane.store.family == FAMILY_V4 else COMPACT_NODE_V6
+        cdef uint32_t i, batch
+        while count:
+            batch = min(count, <uint32_t>8)
+            for i in range(batch):
+                read_compact(data + i * size + ID_SIZE, lane.store.family, &endpoints[i])
+                hashes[i] = prepare_slot(&lane.store, &endpoints[i])
+            for i in range(batch):
+                self.name_contact(lane, &endpoints[i], hashes[i], data + i * size, referrer)
+            data += batch * size
+            count -= batch
+
+    cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil:  # R0
+        """Count one more naming of a contact; a new one joins the queue (True), or is filtered and counted.
+
+        `node_id` is NULL for an endpoint whose id nobody has said; `referrer` is NULL for a seed.
+        """
+        cdef Slot* slot = find_slot(&lane.store, endpoint, hashed)
+        cdef uint32_t index
+        cdef int reason
+        if slot.key != 0:
+            slot.referrers += 1
+            self.tally.duplicates += 1
+            return False
+        reason = self.reason_to_filter(endpoint, node_id, referrer)
+        if reason != FILTER_COUNT:
+            self.tally.filtered[reason] += 1
+            return False
+        index = add_record(&lane.store, slot, endpoint, hashed, node_id)
+        if index == NO_RECORD:
+            self.tally.filtered[FILTER_FULL] += 1
+            return False
+        slot.referrers = 1
+        record_at(&lane.store, index).state = STAGE_FIRST if node_id != NULL else STAGE_FIRST | RECORD_UNNAMED
+        self.inside += node_id != NULL and is_in_zone(&self.plan, node_id)
+        return True
+
+    cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil:  # R0
+        """Why a new contact must not be asked; FILTER_COUNT when it may."""
+        if endpoint.port == 0:
+            return FILTER_PORT_ZERO
+        if not self.address_filter.is_public(endpoint):
+            return FILTER_BOGON
+        if node_id == NULL:
+            return FILTER_COUNT
+        if same_id(node_id, self.own_id):
+            return FILTER_OWN_ID
+        if is_in_zone(&self.plan, node_id) or self.is_guide(node_id, referrer):
+            return FILTER_COUNT
+        return FILTER_OUTSIDE_ZONE
+
+    cdef bint is_guide(self, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil:  # R0
+        """Whether a contact outside the zone is worth asking, because it is nearer than who named it."""
+        if self.inside >= ENOUGH_INSIDE or self.guides >= MAX_GUIDES:
+            return False
+        if referrer != NULL and prefix_length(node_id, self.plan.zone) <= prefix_length(referrer, self.plan.zone):
+            return False
+        self.guides += 1
+        return True
+
+    # ---- for Python
+
+    def offer(self, packed: bytes, family: int = FAMILY_V4) -> int:
+        """Add seeds: compact endpoints back to back (6 bytes each, 18 for family 6). Returns how many were new.
+
+        Raises ValueError when the size does not divide.
+        """
+        cdef uint32_t size = 6 if family == FAMILY_V4 else 18
+        cdef Lane* lane = &self.lanes[family == FAMILY_V6]
+        cdef Endpoint endpoint
+        cdef int added = 0
+        if len(packed) % size or lane.store.capacity == 0:
+            raise ValueError(f"seeds are {len(packed)} bytes; a multiple of {size}, of a family that is crawled, needed")
+        for start in range(0, len(packed), size):
+            load_compact(packed[start:start + size], &endpoint)
+            added += self.name_contact(lane, &endpoint, prepare_slot(&lane.store, &endpoint), NULL, NULL)
+        return added
+
+    def tend(self, budget: int = 1 << 16) -> None:
+        """Let the sets grow: to be called every 50 ms or so, off the packet path. Moves up to `budget` slots (~60 ns each).
+
+        Raises MemoryError.
+        """
+        cdef int i
+        for i in range(2):
+            if self.lanes[i].store.capacity == 0:
+                continue
+            if needs_growth(&self.lanes[i].store) and not start_growth(&self.lanes[i].store):
+                raise MemoryError("no memory for more contacts")
+            move_slots(&self.lanes[i].store, budget)
+
+    def stop(self) -> None:
+        """Ask nothing more; answers to what is out still count."""
+        self.is_stopped = True
+
+    def set_rate(self, rate: float) -> None:
+        """Packets/s from now on; 0 for no limit."""
+        set_pace(&self.pace, rate, QUANTUM_US)
+
+    def set_max_in_flight(self, limit: int) -> None:
+        """The window: queries that are neither answered nor stalled."""
+        self.max_in_flight = limit
+
+
+cdef int check_arguments(bytes own_id, bytes zone, object zone_bits, object depth, object families, object max_contacts,
+                         object slots, object address_cells) except -1:
+    if len(own_id) != ID_SIZE or len(zone) != ID_SIZE:
+        raise ValueError(f"own_id is {len(own_id)} bytes, zone {len(zone)}; {ID_SIZE} needed")
+    if not 0 <= zone_bits <= 64:
+        raise ValueError(f"zone_bits is {zone_bits}; 0 to 64")
+    if not 0 <= depth < DEPTH_COUNT:
+        raise ValueError(f"depth is {depth}; 0 to {DEPTH_COUNT - 1}")
+    if not 1 <= families <= 3:
+        raise ValueError(f"families is {families}; 1 (IPv4), 2 (IPv6) or 3")
+    if not 1 <= max_contacts <= 0xFFFFFFFE or slots < 64:
+        raise ValueError(f"max_contacts is {max_contacts}, slots {slots}; 1 to 2^32 - 2, and at least 64")
+    if address_cells < 1 or address_cells & (address_cells - 1):
+        raise ValueError(f"address_cells is {address_cells}; a power of two needed")
+    return 0

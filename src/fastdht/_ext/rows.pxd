@@ -1,0 +1,23 @@
+"""Found nodes as packed rows. Rate class: packet (filling), batch (columns)."""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+
+from fastdht._ext.addresses cimport Endpoint
+from fastdht._ext.krpc cimport Message
+
+
+cdef enum RowStatus:
+    ROW_OK                      # answered under the id it was named with
+    ROW_RENAMED                 # under another id, and twice the same
+
+
+cdef struct FoundRow:           # 48 bytes, no padding
+    uint8_t ip[16]              # an IPv4 address as ::ffff:a.b.c.d
+    uint8_t id[20]
+    uint32_t rtt_us
+    uint8_t version[4]          # `v` of the answer
+    uint16_t port               # host order
+    uint8_t status              # RowStatus
+    uint8_t has_version         # 0 or 1
+
+
+cdef void fill_row(FoundRow* row, const Endpoint* endpoint, const Message* message, uint8_t status, int64_t rtt_us) noexcept nogil

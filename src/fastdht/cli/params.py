@@ -1,0 +1,153 @@
+"""Types of command-line arguments: each says what is wrong, the value, and the limit. Rate class: command.
+
+A value that passes here needs no second check; names of hosts are kept as they are, for the caller to resolve.
+"""
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import click
+
+from fastdht.errors import DecodeError
+from fastdht.types import Endpoint, InfoHash, NodeId
+
+MAX_ZONE_BITS = 32          # a finer zone holds no node: 2³² of them outnumber any network
+MAX_RATE = 10_000_000.0     # packets per second; beyond what one socket can do, so certainly a mistake
+BOOTSTRAP_WORDS = ("public", "saved", "none")
+
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_ZONE = re.compile(r"([0-9A-Fa-f]{1,40})/([0-9]{1,3})")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Zone(NamedTuple):
+    """A prefix of the key space: the first `bits` bits of `prefix` (20 bytes, the rest zero)."""
+
+    prefix: bytes
+    bits: int
+
+    def __str__(self) -> str:
+        return f"{self.prefix.hex()[: max(1, (self.bits + 3) // 4)]}/{self.bits}"
+
+
+class HostPort(NamedTuple):
+    """An entry host that may still be a name."""
+
+    host: str
+    port: int
+
+
+class Checked(click.ParamType):  # type: ignore[type-arg]     # generic only since click 8.3
+    """A parameter whose parser raises ValueError (or DecodeError) with the whole message."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):      # a default that is a value already
+            return value
+        try:
+            return self._parse(value.strip())
+        except (DecodeError, ValueError) as error:
+            self.fail(str(error), param, ctx)
+
+    def __repr__(self) -> str:
+        return self.name.upper()
+
+
+def parse_listen(text: str) -> Endpoint:
+    """Like an endpoint, but port 0 asks the system for a free one."""
+    if not text.endswith(":0"):
+        return Endpoint.parse(text)
+    try:
+        return Endpoint(Endpoint.parse(f"{text[:-2]}:1").ip, 0)
+    except DecodeError as error:
+        raise DecodeError(str(error).replace(f"{text[:-2]}:1", text)) from None
+
+
+def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint.parse(part) for part in split_list(text))
+
+
+def parse_host_port(text: str) -> HostPort:
+    host, _, port = text.rpartition(":")
+    if _HOST_NAME.fullmatch(host) and any(letter.isalpha() for letter in host):
+        if port.isascii() and port.isdigit() and 1 <= int(port) <= 65535:
+            return HostPort(host, int(port))
+        raise ValueError(f"{text!r}: a port of 1 to 65535 must follow the last colon")
+    return HostPort(*Endpoint.parse(text))
+
+
+def parse_bootstrap(text: str) -> str | tuple[HostPort, ...]:
+    if text in BOOTSTRAP_WORDS:
+        return text
+    return tuple(parse_host_port(part) for part in split_list(text))
+
+
+def split_list(text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ValueError(f"{text!r} has an empty entry; write HOST:PORT,HOST:PORT")
+    return parts
+
+
+def parse_network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a CIDR range such as 127.0.0.0/8: {error}") from None
+
+
+def parse_zone(text: str) -> Zone:
+    match = _ZONE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"zone {text!r}: HEX/BITS needed, as in a4/6")
+    digits, bits = match[1], int(match[2])
+    if bits > MAX_ZONE_BITS:
+        raise ValueError(f"zone {text!r} has {bits} bits; at most {MAX_ZONE_BITS}")
+    if bits > 4 * len(digits):
+        needed = (bits + 3) // 4
+        raise ValueError(f"zone {text!r} has {bits} bits but only {len(digits)} hexadecimal digits; {needed} needed")
+    value = int(digits.ljust(40, "0"), 16)
+    if value & ((1 << (160 - bits)) - 1):
+        raise ValueError(f"zone {text!r} has digits set beyond its {bits} bits")
+    return Zone(value.to_bytes(20, "big"), bits)
+
+
+def parse_rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        raise ValueError(f"rate {text!r} is not a number of packets per second") from None
+    if not 0 < rate <= MAX_RATE:        # also refuses nan
+        raise ValueError(f"rate is {text}; more than 0 and at most {MAX_RATE:,.0f} packets per second")
+    return rate
+
+
+def parse_duration(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"duration {text!r}: a number with ms, s, m, h or d needed, as in 1.5s")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+ENDPOINT = Checked("host:port", Endpoint.parse)             # → Endpoint; an IP address, no name
+LISTEN = Checked("host:port", parse_listen)                 # → Endpoint; port 0 allowed
+ENDPOINTS = Checked("host:port,…", parse_endpoints)         # → tuple[Endpoint, …]; for multiple=True use `flatten`
+BOOTSTRAP = Checked("bootstrap", parse_bootstrap)           # → "public" | "saved" | "none" | tuple[HostPort, …]
+NODE_ID = Checked("hex40", NodeId.parse)                    # → NodeId
+INFO_HASH = Checked("hex40", InfoHash.parse)                # → InfoHash
+NETWORK = Checked("cidr", parse_network)                    # → str, normalised
+ZONE = Checked("hex/bits", parse_zone)                      # → Zone
+RATE = Checked("per second", parse_rate)                    # → float > 0
+DURATION = Checked("duration", parse_duration)              # → float, seconds
+
+
+def flatten(lists: tuple[tuple[Endpoint, ...], ...]) -> tuple[Endpoint, ...]:
+    """One tuple from a repeated ENDPOINTS option."""
+    return tuple(endpoint for part in lists for endpoint in part)

@@ -1,0 +1,70 @@
+"""The progress of a crawl on stderr: one live line on a terminal, a plain line every 5 seconds elsewhere.
+
+Rate class: second.
+"""
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from fastdht.cli.render import count, emit_remark, percent
+from fastdht.crawl.records import Progress
+
+PLAIN_SECONDS = 5.0
+
+
+class Display(Protocol):
+    """Shows the state of a crawl."""
+
+    def show(self, progress: Progress) -> None: ...
+
+
+class LiveLine:
+    """Rewrites one line of a terminal."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def show(self, progress: Progress) -> None:
+        self._live.update(Text(describe(progress), no_wrap=True, overflow="ellipsis"), refresh=True)
+
+
+class PlainLines:
+    """A line now and then, for logs."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def show(self, progress: Progress) -> None:
+        if progress.elapsed_s >= self._next:
+            self._next = progress.elapsed_s + PLAIN_SECONDS
+            emit_remark(describe(progress))
+
+
+@contextlib.contextmanager
+def open_display() -> Iterator[Display]:
+    """A live line when stderr is a terminal, plain lines otherwise."""
+    if not sys.stderr.isatty():
+        yield PlainLines()
+        return
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        yield LiveLine(live)
+
+
+def describe(progress: Progress) -> str:
+    answered = percent(progress.answered / progress.sent) if progress.sent else "-"
+    parts = [
+        f"{int(progress.elapsed_s) // 60}:{int(progress.elapsed_s) % 60:02}",
+        f"found {count(progress.found)} (+{count(progress.found_rate)}/s)",
+        f"sent {count(progress.sent)} ({count(progress.rate)}/s), {answered} answered",
+        f"queue {count(progress.queued)}",
+        f"in flight {count(progress.in_flight)}",
+        f"drops {count(progress.kernel_drops)}",
+    ]
+    return (f"pass {progress.pass_number} | " if progress.pass_number > 1 else "") + " | ".join(parts)

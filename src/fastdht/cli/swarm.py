@@ -1,0 +1,109 @@
+"""`fastdht swarm`: run a virtual network until a signal. Rate class: command.
+
+Prints one JSON line when it serves (the truth is written by then) and one of totals when it ends.
+"""
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from fastdht.errors import ConfigError
+from fastdht.testing.swarm import LIARS, PROFILES, Swarm
+from fastdht.testing.truth import most_asked_ip, write_counters, write_truth
+
+
+class Share(click.ParamType[float]):
+    """`5%` or `0.05`."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"{text!r} is no share; write 5% or 0.05", param, ctx)
+        if not 0 <= share <= 10:
+            self.fail(f"{text} is outside 0 to 1000%", param, ctx)
+        return share
+
+
+def liar_options(command: click.Command) -> click.Command:
+    """One option a kind of liar: `--ring 100`."""
+    for name in reversed(LIARS):
+        option = click.Option([f"--{name}", name.replace("-", "_")], type=click.IntRange(0, 10_000_000), default=0,
+                              metavar="N", help=f"N adversaries of kind {name}.")
+        command.params.append(option)
+    return command
+
+
+@click.command()
+@click.option("--nodes", type=click.IntRange(1, 100_000_000), required=True, help="Alive nodes; the rest comes on top.")
+@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=1, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True,
+              help="First UDP port; 0: the system picks one, printed with the bootstrap list.")
+@click.option("--profile", type=click.Choice(list(PROFILES)), default="clean", show_default=True)
+@click.option("--rtt", type=click.Choice(["none", "real"]), default="none", show_default=True,
+              help="real: each node has its own delay, median 120 ms.")
+@click.option("--loss", type=Share(), default=None, help="Share lost each way, instead of the profile's.")
+@click.option("--truth", "truth_file", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="Write who is there (FILE) and, at the end, what each received (FILE.counters).")
+@click.option("--net", default="127.0.0.0/8", show_default=True, help="Range of addresses to live in.")
+@click.option("--torrents", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True,
+              help="Synthetic torrents whose 8 closest nodes tell 10 peers.")
+@click.option("--values-everywhere", is_flag=True, help="Any infohash is such a torrent.")
+@click.option("--adversaries", type=Share(), default=0, help="Adversaries of all kinds mixed, as a share of --nodes.")
+def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float | None, truth_file: Path | None,
+          net: str, torrents: int, values_everywhere: bool, adversaries: float, **liars: int) -> None:
+    """Run a virtual network on 127.0.0.0/8 until SIGTERM or Ctrl-C."""
+    chosen = {name: liars[name.replace("-", "_")] for name in LIARS if liars[name.replace("-", "_")]}
+    if chosen and adversaries:
+        raise click.UsageError("--adversaries mixes all kinds; give it or single kinds, not both")
+    ending = threading.Event()
+    try:
+        network = Swarm(nodes, seed, port, profile=profile, rtt=rtt, loss=loss, net=net, torrents=torrents,
+                        values_everywhere=values_everywhere, adversaries=chosen or adversaries)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+    except MemoryError:
+        raise click.ClickException(f"no memory for {nodes} nodes") from None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _signal, _frame: ending.set())
+    try:
+        run(network, truth_file, ending)
+    except OSError as error:
+        raise click.ClickException(describe(error)) from None
+
+
+def run(network: Swarm, truth_file: Path | None, ending: threading.Event) -> None:
+    """Open, write the truth, say so, serve until told to end, write the counters, print the totals."""
+    network.open()
+    if truth_file is not None:
+        write_truth(truth_file, network.seed, network.nodes, network.contacts, network.truth_records)
+    with network:
+        print_line({**network.describe(), "bootstrap": network.bootstrap})
+        while not ending.wait(0.5):     # a bare wait() would hold signals back on some platforms
+            pass
+    totals = network.counters()
+    asked = network.asked()
+    if truth_file is not None:
+        write_counters(truth_file.with_name(truth_file.name + ".counters"), totals["kernel_drops"],
+                       totals["received"], asked)
+    print_line({**totals, "max_packets_per_ip": most_asked_ip(network.truth_records, asked)})
+
+
+def print_line(values: dict[str, object]) -> None:
+    click.echo(json.dumps(values))
+    sys.stdout.flush()
+
+
+def describe(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+
+
+swarm = liar_options(swarm)

@@ -1,0 +1,260 @@
+"""Runs a crawl: one core, socket and frontier per pass, a writer thread, a pace. Rate class: second.
+
+Every 50 ms Python lets the frontier's sets grow, takes the rows found, hands them to the writer and sets the pace;
+packets it never sees. A writer that falls behind stops the asking, for the frontier's rows then fill up.
+"""
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from fastdht._ext.addresses import AddressFilter
+from fastdht._ext.core import Core
+from fastdht._ext.frontier import FILTER_NAMES, Frontier
+from fastdht._ext.ids import random_id
+from fastdht.config import SECOND_US, CoreConfig
+from fastdht.crawl.pace import TICK_US, Pace, Signals
+from fastdht.crawl.records import CrawlResult, Progress
+from fastdht.crawl.sinks import NullSink, Sink
+from fastdht.crawl.zones import Zone
+from fastdht.engine.clock import monotonic_us
+from fastdht.engine.engine import Engine
+from fastdht.engine.names import HostList
+from fastdht.engine.transport import Transport, open_transport
+from fastdht.errors import ConfigError
+from fastdht.types import Endpoint
+
+DEPTHS = ("fast", "standard", "exhaustive", "random", "own")    # in the order of _ext/questions.pxd
+TRANSACTIONS = 131_072
+FIRST_SLOTS = 1 << 20       # of the seen set: 16 MB, room for 700,000 contacts before it grows
+ADDRESS_CELLS = 1 << 20
+WRITES_AHEAD = 4            # blocks handed to the writer and not yet written
+PROGRESS_US = 500_000
+SECRET_SIZE = 96
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlConfig:
+    """What to crawl and how. Raises ConfigError."""
+
+    bootstrap: tuple[str, ...]              # host:port
+    bind: Endpoint = Endpoint("0.0.0.0", 0)     # its family is the family crawled
+    allow_net: tuple[str, ...] = ()         # CIDR ranges that count as public
+    depth: str = "standard"
+    zone: Zone = field(default_factory=Zone)
+    passes: int = 1
+    rate: float = 2000.0                    # packets/s; 0: no limit
+    max_in_flight: int = 0                  # 0: from the rate and the round-trip times
+    per_ip_rate: float = 1.0                # packets/s to one address; 0: no limit
+    per_ip_burst: int = 4
+    timeout_s: float = 0.0                  # 0: from the round-trip times, 1 to 10 s
+    max_contacts: int = 16_000_000          # 37 to 60 bytes each, taken as they come
+    retry_share: float = 0.45               # retries of silent contacts per found node (standard, one pass)
+    retry_referrers: int = 3                # of contacts that so many replies named
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.depth not in DEPTHS:
+            raise ConfigError(f"depth is {self.depth!r}; one of {', '.join(DEPTHS)}")
+        if self.passes not in (1, 2):
+            raise ConfigError(f"passes is {self.passes}; 1 or 2")
+        if self.rate < 0 or self.per_ip_rate < 0 or self.timeout_s < 0 or self.max_in_flight < 0:
+            raise ConfigError("a rate, a timeout and a window cannot be negative")
+        if not 1 <= self.per_ip_burst <= 1000:
+            raise ConfigError(f"per_ip_burst is {self.per_ip_burst}; 1 to 1000")
+        if not 1 <= self.max_contacts <= 200_000_000:
+            raise ConfigError(f"max_contacts is {self.max_contacts}; 1 to 200,000,000")
+        if not self.bootstrap:
+            raise ConfigError("no bootstrap host; a crawl must start somewhere")
+
+    @property
+    def family(self) -> Literal[4, 6]:
+        return 6 if self.bind.is_ipv6 else 4
+
+
+class Pass:
+    """One pass: its core, frontier, engine and pace."""
+
+    def __init__(self, config: CrawlConfig, number: int, previous: Frontier | None, clock: Callable[[], int],
+                 transport: Callable[[Endpoint], Transport]) -> None:
+        seed = (config.seed + 0x9E3779B97F4A7C15 * number) & 0xFFFFFFFFFFFFFFFF
+        own_id = random_id(seed)
+        self.number = number
+        self.frontier = Frontier(
+            own_id, AddressFilter(config.allow_net), row_capacity=TRANSACTIONS, previous=previous,
+            depth=DEPTHS.index(config.depth), seed=seed, families=2 if config.family == 6 else 1,
+            max_contacts=config.max_contacts, slots=min(FIRST_SLOTS, max(64, 2 * config.max_contacts)),
+            rate=config.rate, zone=config.zone.prefix, zone_bits=config.zone.bits, address_rate=config.per_ip_rate,
+            address_burst=config.per_ip_burst, address_cells=ADDRESS_CELLS,
+            retry_share=config.retry_share if config.passes == 1 else 0.0,  # a second pass buys more than retries
+            retry_referrers=config.retry_referrers)
+        core_config = CoreConfig.crawl(config.family, allowed_nets=config.allow_net)
+        self.core = Core(core_config, own_id, os.urandom(SECRET_SIZE), seed, self.frontier)
+        self.transport = transport(config.bind)
+        self.engine = Engine(self.core, self.transport, clock)
+        timeout_us = int(config.timeout_s * SECOND_US) or None
+        self.pace = Pace(config.rate, config.max_in_flight, timeout_us)
+        self.apply_pace()
+
+    def apply_pace(self) -> None:
+        self.frontier.set_rate(self.pace.rate)
+        self.frontier.set_max_in_flight(min(self.pace.window, TRANSACTIONS))
+        self.core.set_timeout(self.pace.timeout_us)
+        self.core.set_stall(self.pace.stall_us)
+
+    def tick(self, elapsed_us: int, late_us: int) -> None:
+        network = self.transport.counters()
+        stalled = self.frontier.counters()["stalled"]
+        self.pace.tick(elapsed_us, Signals(network.get("kernel_drops", 0), network.get("congested", 0), stalled, late_us),
+                       self.frontier.rtt_histogram())
+        self.apply_pace()
+        self.engine.kick()
+
+    def totals(self) -> dict[str, int]:
+        """All counters of this pass, so far."""
+        core = self.core.counters()
+        totals = self.frontier.counters()
+        totals["sent"] = core["sent_queries"]
+        totals["filtered_reflected"] = core["drop_own_id"]      # the core drops what carries our id
+        totals["kernel_drops"] = self.transport.counters().get("kernel_drops", 0)
+        return totals
+
+
+class Crawl:
+    """One crawl: `await run()` once; `stop()` ends it early with what was found. `on_progress` is called twice a second."""
+
+    def __init__(self, config: CrawlConfig, sink: Sink | None = None, *,
+                 on_progress: Callable[[Progress], None] | None = None, clock: Callable[[], int] = monotonic_us,
+                 transport: Callable[[Endpoint], Transport] = open_transport) -> None:
+        self.config = config
+        self.is_stopped = False
+        self._sink = sink or NullSink()
+        self._on_progress = on_progress
+        self._clock = clock
+        self._open_transport = transport
+        self._passes: list[dict[str, int]] = []
+        self._pass: Pass | None = None
+        self._packets_per_ip = 0
+        self._longest_late_us = 0
+        self._started_us = 0
+        self._writes: list[asyncio.Future[None]] = []
+        self._reported = (0, 0, 0)      # time, sent and found at the last report
+
+    def stop(self) -> None:
+        """End soon; what has been found is written. May be called from a signal handler of the loop."""
+        self.is_stopped = True
+
+    async def run(self) -> CrawlResult:
+        """Crawl to the end; raises ConfigError (no seed, no socket), PersistError (disk)."""
+        self._started_us = self._clock()
+        seeds = await HostList(self.config.bootstrap)(self.config.family)
+        if not seeds:
+            raise ConfigError(f"no IPv{self.config.family} address for {', '.join(self.config.bootstrap)}")
+        with ThreadPoolExecutor(1, thread_name_prefix="crawl-writer") as writer:
+            try:
+                await self._run_passes(b"".join(seeds), writer)
+                await asyncio.gather(*self._writes)
+            finally:
+                await asyncio.get_running_loop().run_in_executor(writer, self._sink.close)
+        return self._summarize()
+
+    async def _run_passes(self, seeds: bytes, writer: ThreadPoolExecutor) -> None:
+        previous = None
+        for number in range(self.config.passes):
+            current = Pass(self.config, number, previous, self._clock, self._open_transport)
+            self._pass = current
+            try:
+                current.frontier.offer(seeds, self.config.family)
+                current.engine.start()
+                await self._drive(current, writer)
+            finally:
+                self._passes.append(current.totals())
+                self._pass = None
+                current.engine.close()
+            most = await asyncio.get_running_loop().run_in_executor(writer, current.frontier.max_packets_per_address)
+            self._packets_per_ip += most
+            previous = current.frontier
+            if self.is_stopped:
+                return
+
+    async def _drive(self, current: Pass, writer: ThreadPoolExecutor) -> None:
+        last_us = self._clock()
+        while not self.is_stopped and not current.frontier.is_exhausted():
+            await asyncio.sleep(TICK_US / SECOND_US)
+            now_us = self._clock()
+            late_us = max(0, now_us - last_us - TICK_US)
+            self._longest_late_us = max(self._longest_late_us, late_us)
+            current.frontier.tend()
+            self._reap()
+            if len(self._writes) < WRITES_AHEAD:
+                self._take_rows(current.frontier, writer, now_us)
+            current.tick(now_us - last_us, late_us)
+            self._report(now_us)
+            last_us = now_us
+        await asyncio.gather(*self._writes)
+        self._take_rows(current.frontier, writer, self._clock())
+
+    def _reap(self) -> None:
+        """Forget the writes that are done; raises what the writer raised."""
+        for write in [each for each in self._writes if each.done()]:
+            self._writes.remove(write)
+            write.result()
+
+    def _take_rows(self, frontier: Frontier, writer: ThreadPoolExecutor, now_us: int) -> None:
+        block = frontier.take_found()
+        self._writes.append(asyncio.get_running_loop().run_in_executor(writer, self._sink.write, block, now_us))
+
+    def _report(self, now_us: int) -> None:
+        then_us, sent, found = self._reported
+        if self._on_progress is None or now_us - max(then_us, self._started_us) < PROGRESS_US or self._pass is None:
+            return
+        self._reported = (now_us, *self._sum("sent", "found"))
+        counts = self._pass.totals()
+        seconds = (now_us - max(then_us, self._started_us)) / SECOND_US
+        self._on_progress(Progress(
+            elapsed_s=(now_us - self._started_us) / SECOND_US, pass_number=self._pass.number + 1,
+            found=self._reported[2], sent=self._reported[1], answered=self._sum("answered")[0],
+            contacts=counts["contacts"], queued=counts["queued"], in_flight=counts["in_flight"],
+            rate=(self._reported[1] - sent) / seconds, found_rate=(self._reported[2] - found) / seconds,
+            kernel_drops=self._sum("kernel_drops")[0]))
+
+    def _sum(self, *names: str) -> tuple[int, ...]:
+        passes = self._passes + ([self._pass.totals()] if self._pass is not None else [])
+        return tuple(sum(counts[name] for counts in passes) for name in names)
+
+    def _summarize(self) -> CrawlResult:
+        elapsed = max((self._clock() - self._started_us) / SECOND_US, 1e-6)
+        found, sent, answered, timeouts, drops = self._sum("found", "sent", "answered", "timeouts", "kernel_drops")
+        filtered = {name: count for name in FILTER_NAMES if (count := self._sum(f"filtered_{name}")[0])}
+        reason = self._reason(answered, filtered)
+        zone = self.config.zone
+        return CrawlResult(
+            found=found, contacts=max((counts["contacts"] for counts in self._passes), default=0), sent=sent,
+            answered=answered, timeouts=timeouts, filtered=filtered, msgs_per_found=sent / found if found else 0.0,
+            rpc_per_s=answered / elapsed, found_per_s=found / elapsed, elapsed_s=elapsed, kernel_drops=drops,
+            max_packets_per_ip=self._packets_per_ip, complete=not reason, reason=reason, depth=self.config.depth,
+            zone=str(zone) if zone.bits else None, passes=self.config.passes, seed=self.config.seed,
+            renamed=self._sum("renamed")[0], retries=self._sum("retries")[0],
+            found_twice=self._sum("found_before")[0], longest_pause_ms=self._longest_late_us / 1000)
+
+    def _reason(self, answered: int, filtered: dict[str, int]) -> str:
+        """Why the crawl is not complete; empty when it is."""
+        if self.is_stopped:
+            return "stopped before its end"
+        if not answered:
+            return "no bootstrap host answered"
+        if "full" in filtered:
+            return f"{filtered['full']} contacts had no room; max_contacts is {self.config.max_contacts}"
+        return ""
+
+
+def as_plain(config: CrawlConfig) -> dict[str, Any]:
+    """The settings as JSON values, for crawl.json."""
+    values = {name: getattr(config, name) for name in CrawlConfig.__dataclass_fields__}
+    values["bind"] = str(config.bind)
+    values["zone"] = str(config.zone) if config.zone.bits else None
+    return cast(dict[str, Any], values)

@@ -1,0 +1,82 @@
+"""What a crawl writes: the rows of found nodes, and its summary. Rate class: command.
+
+One schema for all formats; JSONL has the same names and order as Parquet. Compiled code fills packed rows
+(`_ext/rows.pxd`), which become columns or lines without an object per row.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+FORMATS = ("parquet", "jsonl")
+
+
+class Column(NamedTuple):
+    """One column of the nodes table; `kind` is a name of an Arrow type."""
+
+    name: str
+    kind: str
+    meaning: str
+
+
+NODE_COLUMNS = (
+    Column("ip", "string", "address: dotted, or as RFC 5952 writes IPv6"),
+    Column("port", "uint16", "UDP port"),
+    Column("id", "string", "node id, 40 hexadecimal digits"),
+    Column("status", "string", "ok: answered under the id it was named with; renamed: twice under another one"),
+    Column("rtt_us", "uint32", "round-trip time of the answer that proved it, in microseconds"),
+    Column("v", "string", "client version of that answer, 8 hexadecimal digits; null when it had none of 4 bytes"),
+    Column("bep42", "bool", "whether BEP 42 accepts the id at this address"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlResult:
+    """What a crawl found and what it cost; all passes together."""
+
+    found: int                  # nodes: rows written
+    contacts: int               # endpoints heard of that may be asked, of the pass that heard of most
+    sent: int                   # queries
+    answered: int               # with an id of their own
+    timeouts: int
+    filtered: dict[str, int] = field(default_factory=dict)     # contacts and answers not counted, by reason
+    msgs_per_found: float = 0.0
+    rpc_per_s: float = 0.0      # queries sent and settled by an answer, per second of the whole crawl
+    found_per_s: float = 0.0
+    elapsed_s: float = 0.0
+    kernel_drops: int = 0       # datagrams that our own receive buffer had no room for
+    max_packets_per_ip: int = 0
+    complete: bool = False      # everything heard of was asked, and nothing was left out for want of room
+    reason: str = ""            # why not, when not complete
+    depth: str = "standard"
+    zone: str | None = None
+    passes: int = 1
+    seed: int = 0
+    renamed: int = 0            # nodes that answered under another id than they were named with
+    retries: int = 0
+    found_twice: int = 0        # nodes that both of two passes found: the overlap of a capture-recapture estimate
+    longest_pause_ms: float = 0.0   # the event loop's worst delay
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; figures rounded to what they are worth."""
+        values = asdict(self)
+        for name in ("msgs_per_found", "rpc_per_s", "found_per_s", "elapsed_s", "longest_pause_ms"):
+            values[name] = round(values[name], 4)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of a running crawl, for whoever watches."""
+
+    elapsed_s: float
+    pass_number: int
+    found: int
+    sent: int
+    answered: int
+    contacts: int
+    queued: int
+    in_flight: int
+    rate: float                 # packets/s since the last report
+    found_rate: float
+    kernel_drops: int

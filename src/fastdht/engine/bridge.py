@@ -1,0 +1,200 @@
+"""From compiled lookups to awaitable ones. Rate class: lookup.
+
+A Walk is one traversal: a branch (a shortlist slot) per address family, their results merged. A Lookup is one
+caller's handle on a Walk, with its own place in the stream; calls with the same target share a Walk, and its traffic
+stops when the last handle has been cancelled. Memory is bounded by the peers a shortlist keeps.
+What was found stays packed until somebody looks: thousands of lookups a second pay for what they read, no more. A
+branch lets go of its walk when it ends, so that nothing is left for the garbage collector.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+
+from fastdht.config import LookupConfig
+from fastdht.engine.engine import Engine
+from fastdht.errors import LookupFailed, NodeClosed
+from fastdht.lookup.machine import LookupState, Machine
+from fastdht.stats import LookupReport
+from fastdht.types import Endpoint, NodeId
+
+OUTCOMES = {LookupState.LATE: "late", LookupState.EXHAUSTED: "exhausted"}
+
+
+class Branch(Machine):
+    """One family's part of a walk: its policy, told of results and its end by the engine."""
+
+    __slots__ = ("engine", "slot", "walk")
+
+    def __init__(self, walk: Walk, engine: Engine, alpha: int) -> None:
+        self.alpha = alpha
+        self.state = LookupState.SEEDING
+        self.walk: Walk | None = walk
+        self.engine = engine
+        self.slot = -1
+
+    def on_results(self) -> None:
+        if self.walk is not None and self.walk.is_watched:
+            self.walk.wake()
+
+    def on_finished(self) -> None:
+        """Free the slot, leave what it knew with the walk, and let go of it."""
+        walk, self.walk = self.walk, None
+        if walk is not None:
+            walk.on_branch_end(self, self.engine.finish_lookup(self.slot))
+
+    def on_failed(self, error: Exception) -> None:
+        if self.walk is not None:
+            self.walk.error = error
+        self.on_finished()
+
+
+class Walk:
+    """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
+
+    __slots__ = ("config", "error", "handles", "is_cancelled", "is_watched", "key", "noseed", "report", "target",
+                 "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values", "_waiters")
+
+    def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
+                 key: tuple[int, bytes, bool] | None = None) -> None:
+        self.target = target
+        self.config = config
+        self.key = key
+        self.report: LookupReport | None = None
+        self.error: Exception | None = None
+        self.handles = 0
+        self.is_cancelled = False
+        self.is_watched = False                 # somebody iterates, and wants to hear of each result
+        self._branches: list[Branch] = []
+        self._results: list[tuple[object, ...]] = []
+        self._values: list[Endpoint] = []
+        self._known: set[bytes] = set()
+        self._open = 0
+        self._on_end = on_end
+        self._started_us = 0
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def start(self, engines: Sequence[Engine], method: int, seeds: Sequence[bytes] = (), *, is_fixed: bool = False,
+              noseed: bool = False) -> bool:
+        """Open a branch on every engine; False when none had a free slot."""
+        alpha = len(seeds) if is_fixed else self.config.alpha
+        self._started_us = now = engines[0].clock()
+        for engine in engines:
+            branch = Branch(self, engine, alpha)
+            branch.slot = engine.open_lookup(branch, method, self.target, self.config, now, seeds, noseed, is_fixed)
+            if branch.slot >= 0:
+                self._branches.append(branch)
+        self._open = len(self._branches)
+        return self._open > 0
+
+    def values(self) -> Sequence[Endpoint]:
+        """Every peer found so far, each once, in the order they came."""
+        if self.report is not None:
+            return self.report.values
+        for branch in self._branches:
+            if branch.walk is not None:
+                for packed in branch.engine.core.lookup_values(branch.slot):
+                    if packed not in self._known:
+                        self._known.add(packed)
+                        self._values.append(Endpoint.unpack(packed))
+        return self._values
+
+    def cancel(self) -> None:
+        """Stop all traffic of the walk at once."""
+        self.is_cancelled = True
+        for branch in list(self._branches):
+            branch.on_finished()
+
+    def on_branch_end(self, branch: Branch, result: tuple[object, ...]) -> None:
+        self._results.append(result)
+        self._open -= 1
+        if self._open == 0:
+            elapsed_us = branch.engine.clock() - self._started_us
+            self.report = LookupReport(self.target, self._outcome(), elapsed_us, self._results)
+            self._branches = []
+            self._on_end(self)
+            self.wake()
+
+    def waiter(self) -> asyncio.Future[None]:
+        """A future that ends with the next news."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(future)
+        return future
+
+    def wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for future in waiters:
+            if not future.done():
+                future.set_result(None)
+
+    def _outcome(self) -> str:
+        if self.is_cancelled:
+            return "cancelled"
+        for branch in self._branches:
+            if branch.state in OUTCOMES:
+                return OUTCOMES[branch.state]
+        return "done"
+
+
+class Lookup:
+    """A running lookup: iterate over it for peers as they come, await it for its LookupReport.
+
+    Both may be done, in any order and more than once. Awaiting, and the end of iteration, raise LookupFailed when not
+    one node has answered. `cancel()` stops its traffic at once; the report then says "cancelled".
+    """
+
+    __slots__ = ("_is_cancelled", "_walk")
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._is_cancelled = False
+        walk.handles += 1
+
+    def __await__(self) -> Generator[object, None, LookupReport]:
+        while self._walk.report is None:
+            yield from self._walk.waiter()
+        self._raise_failure(self._walk.report)
+        return self._walk.report
+
+    async def __aiter__(self) -> AsyncIterator[Endpoint]:
+        position = 0
+        walk = self._walk
+        walk.is_watched = True
+        while not self._is_cancelled:
+            values = walk.values()
+            if position < len(values):
+                position += 1
+                yield values[position - 1]
+            elif walk.report is not None:
+                self._raise_failure(walk.report)
+                return
+            else:
+                await walk.waiter()
+
+    def _raise_failure(self, report: LookupReport) -> None:
+        if self._walk.error is not None:
+            raise self._walk.error
+        if not report.responses and report.outcome != "cancelled":
+            raise LookupFailed(f"no node answered {report.queries} queries for {report.target}", report)
+
+    @property
+    def report(self) -> LookupReport | None:
+        """The report, once the lookup has ended."""
+        return self._walk.report
+
+    def done(self) -> bool:
+        return self._walk.report is not None
+
+    def cancel(self) -> None:
+        """Give the lookup up; its traffic stops at once unless another caller shares it."""
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._walk.handles -= 1
+            if not self._walk.handles and self._walk.report is None:
+                self._walk.cancel()
+            else:
+                self._walk.wake()
+
+
+def closed_error() -> NodeClosed:
+    return NodeClosed("the node is closed, or has not been started: use `async with Node(...)`")

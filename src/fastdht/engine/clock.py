@@ -1,0 +1,27 @@
+"""The only file that reads clocks. Rate class: batch.
+
+Everything else is told the time: microseconds of a clock that never goes back and stands still while the machine
+sleeps. How long it slept is a second reading, so that whoever keeps deadlines can see that they mean nothing any more.
+Wall time is not used: it jumps.
+"""
+from __future__ import annotations
+
+import time
+
+# The clock that counts sleep as well; on macOS that is CLOCK_MONOTONIC, as its time.monotonic() stops in sleep.
+_SLEEPLESS_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
+def monotonic_us() -> int:
+    """Microseconds since an arbitrary start; never decreases, stands still while the machine sleeps."""
+    return time.monotonic_ns() // 1000
+
+
+def suspended_us() -> int:
+    """Microseconds the machine has slept, plus a constant: only a growth by seconds means something.
+
+    Always 0 where no clock can tell.
+    """
+    if _SLEEPLESS_CLOCK is None:
+        return 0
+    return time.clock_gettime_ns(_SLEEPLESS_CLOCK) // 1000 - monotonic_us()

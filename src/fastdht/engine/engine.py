@@ -1,0 +1,190 @@
+"""One Core on one socket and one event loop. Rate class: batch and lookup.
+
+Everything an I/O layer should be: take in what is readable, step what changed, send what is queued, and keep one
+timer. Per batch Python runs a constant number of calls however many datagrams it holds.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from fastdht.config import LookupConfig
+from fastdht.engine.transport import Transport
+
+from fastdht._ext.core import Core
+from fastdht._ext.packets import Inbox
+from fastdht.errors import ConfigError, NodeClosed
+from fastdht.types import Endpoint
+
+log = logging.getLogger(__name__)
+
+BATCHES_PER_WAKE = 8        # then the loop has its turn
+ROUNDS_PER_WAKE = 64        # of stepping what sending has left dirty; a bound, hardly ever reached
+MAX_CALLERS = 0xFFFFFFFF
+TIMER_GRAIN_US = 1000       # uvloop counts whole milliseconds and fires early: without it, a deadline is met in circles
+CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
+
+LookupResult = tuple[int, int, int, int, int, int, bytes, bytes]
+Outcome = tuple[bytes, int, bytes | None, bool]     # compact source, rtt in µs, the answer, whether refused
+
+
+class Branch(Protocol):
+    """The policy of one lookup, which is also told of its results and its end."""
+
+    def step(self, in_flight: int, fresh: int, pending: int, answered: int, flags: int) -> int: ...
+    def on_results(self) -> None: ...
+    def on_finished(self) -> None: ...
+    def on_failed(self, error: Exception) -> None: ...
+
+
+class Engine:
+    """Runs a Core: `clock` gives monotonic microseconds; `start` must be called on the loop."""
+
+    def __init__(self, core: Core, transport: Transport, clock: Callable[[], int], *, lookups: int = 1,
+                 inbox: int = 64) -> None:
+        self.core = core
+        self.transport = transport
+        self.clock = clock
+        self.is_closed = False
+        self.batches = 0
+        self.longest_batch_us = 0
+        self._inbox = Inbox(inbox)
+        self._batch = inbox
+        self._branches: list[Branch | None] = [None] * lookups
+        self._callers: dict[int, Callable[[Outcome], None]] = {}
+        self._next_caller = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = -1
+        self._kicked = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin to receive; raises nothing once the transport is open."""
+        self._loop = asyncio.get_running_loop()
+        self.transport.start(self._loop, self.on_readable)
+        self.kick()
+
+    def close(self) -> None:
+        """Stop at once; direct queries still awaited end as unanswered."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.transport.close()
+        callers, self._callers = self._callers, {}
+        for told in callers.values():
+            told((b"", 0, None, False))
+
+    def reopen(self, open_transport: Callable[[Endpoint], Transport]) -> None:
+        """Open the socket anew on the same address; an address that is gone for now is tried again by the next call."""
+        local = self.transport.local
+        self.transport.close()
+        try:
+            self.transport = open_transport(local)
+        except ConfigError as error:
+            log.warning("%s", error)
+            return
+        if self._loop is not None:
+            self.transport.start(self._loop, self.on_readable)
+        self.kick()
+
+    def kick(self) -> None:
+        """Do soon what has become due by a call from outside: step, send, re-arm."""
+        if not self._kicked and not self.is_closed and self._loop is not None:
+            self._kicked = True
+            self._loop.call_soon(self._on_kick)
+
+    def open_lookup(self, branch: Branch, method: int, target: bytes, config: LookupConfig, now: int,
+                    seeds: Sequence[bytes], noseed: bool, is_fixed: bool) -> int:
+        """Start a lookup whose policy and owner is `branch`; returns its slot, or -1 when all are in use."""
+        slot = self.core.open_lookup(method, target, config.width, config.wide_width, config.subnet_limit,
+                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed)
+        if slot >= 0:
+            self._branches[slot] = branch
+            self.kick()
+        return slot
+
+    def finish_lookup(self, slot: int) -> LookupResult:
+        """End a lookup at once: nothing more is asked for it."""
+        self._branches[slot] = None
+        return self.core.finish_lookup(slot, CLOSEST_KEPT)
+
+    def query(self, method: int, endpoint: bytes, told: Callable[[Outcome], None], **arguments: object) -> None:
+        """Ask one node (arguments as Core.query's); `told` is called once with the outcome."""
+        if self.is_closed:
+            raise NodeClosed("the node is closed")
+        caller = self._next_caller
+        self._next_caller = (caller + 1) & MAX_CALLERS
+        self._callers[caller] = told
+        if not self.core.query(method, endpoint, caller, self.clock(), **arguments):
+            del self._callers[caller]
+            told((endpoint, 0, None, True))
+            return
+        self.kick()
+
+    def on_readable(self) -> None:
+        """Take in what the socket holds, in at most eight batches."""
+        now = self.clock()
+        receive, core = self.transport.receive, self.core
+        for _ in range(BATCHES_PER_WAKE):
+            count = receive(self._inbox)
+            if not count:
+                break
+            self.batches += 1
+            core.receive_batch(self._inbox, now)
+            self._settle(now)
+            if count < self._batch:
+                break
+        self._drain_refusals(now)
+        self._arm(now)
+        self.longest_batch_us = max(self.longest_batch_us, self.clock() - now)
+
+    def _drain_refusals(self, now: int) -> None:
+        if self.transport.receive_errors(self._inbox):
+            self.core.receive_unreachable(self._inbox, now)
+            self._settle(now)
+
+    def _settle(self, now: int) -> None:
+        """Step what changed, hand over what came, send what is queued, until nothing is left that can be sent."""
+        core = self.core
+        for _ in range(ROUNDS_PER_WAKE):
+            core.step_lookups(self._branches, now)
+            core.advance(now)
+            if core.has_events():
+                self._hand_over()
+            if not self.transport.flush(core.outbox) or not core.has_dirty():
+                break
+
+    def _hand_over(self) -> None:
+        for caller, source, rtt_us, answer, is_refused in self.core.take_events():
+            told = self._callers.pop(caller, None)
+            if told is not None:
+                told((source, rtt_us, answer, is_refused))
+
+    def _on_kick(self) -> None:
+        self._kicked = False
+        if not self.is_closed:
+            self.on_timer()
+
+    def on_timer(self) -> None:
+        """Do what time demands, and wait for the next deadline."""
+        self._timer = None
+        now = self.clock()
+        self.core.advance(now)
+        self._settle(now)
+        self._arm(now)
+
+    def _arm(self, now: int) -> None:
+        """Keep one timer: an earlier one that is still to come is left alone."""
+        due = self.core.next_deadline(now)
+        if self.is_closed or self._loop is None or due < 0:
+            return
+        if self._timer is not None:
+            if self._timer_due <= due:
+                return
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self._loop.call_later(max(due - now + TIMER_GRAIN_US, 0) / 1e6, self.on_timer)

@@ -1,0 +1,66 @@
+"""The decisions of one lookup. Rate class: lookup.
+
+Theory of operation. The compiled shortlist holds candidates and counts; after each batch of datagrams it calls
+`step` once per lookup that changed. Answers to `step` are small integers: ask that many more, wait, or finish.
+
+    SEEDING      nobody has answered yet
+    CONVERGING   some of the closest have not been asked
+    CLOSING      all of them have; some answers are still out
+    DONE         the closest have all answered, or nothing is left to ask
+    LATE         the deadline has passed
+    EXHAUSTED    the budget of queries is spent
+
+Never: more than alpha in flight, a step after the end, a finish while a closer candidate is unasked and affordable.
+Source: Kademlia (Maymounkov, Mazières 2002) §2.3; the stop at the closest `width` that have not failed is BEP 5's
+"until no closer nodes are found", made robust against dead nodes.
+"""
+from __future__ import annotations
+
+from enum import IntEnum
+
+FLAG_LATE = 1
+FLAG_RESULTS = 2
+FLAG_BLOCKED = 4
+FLAG_EXHAUSTED = 8
+
+WAIT = 0
+FINISHED = -1
+
+
+class LookupState(IntEnum):
+    """Where a lookup stands; the last three are its ends."""
+
+    SEEDING = 0
+    CONVERGING = 1
+    CLOSING = 2
+    DONE = 3
+    LATE = 4
+    EXHAUSTED = 5
+
+
+class Machine:
+    """Decides from five counts; `alpha` is the most queries in flight."""
+
+    __slots__ = ("alpha", "state")
+
+    def __init__(self, alpha: int) -> None:
+        self.alpha = alpha
+        self.state = LookupState.SEEDING
+
+    def step(self, in_flight: int, fresh: int, pending: int, answered: int, flags: int) -> int:
+        """How many more to ask (> 0), WAIT or FINISHED; counts are over the closest that have not failed."""
+        if flags & FLAG_LATE:
+            return self.end(LookupState.LATE)
+        if fresh and not flags & FLAG_EXHAUSTED:
+            if answered:
+                self.state = LookupState.CONVERGING
+            room = self.alpha - in_flight
+            return min(room, fresh) if room > 0 else WAIT
+        if pending:
+            self.state = LookupState.CLOSING
+            return WAIT
+        return self.end(LookupState.EXHAUSTED if fresh else LookupState.DONE)
+
+    def end(self, state: LookupState) -> int:
+        self.state = state
+        return FINISHED

@@ -1,0 +1,101 @@
+"""Imports point down only: the layers of docs/design.md as a table, held against every import and cimport."""
+from __future__ import annotations
+
+import pytest
+
+from tests.meta.sources import imports, module_name, source_files
+
+VALUES = {"errors", "types", "config", "stats"}
+
+# Layer → layers it may import. A layer is the first name below fastdht; `init` is fastdht/__init__.py itself.
+ALLOWED = {
+    "errors": set(),
+    "types": {"errors"},
+    "stats": {"errors", "types"},
+    "config": {"errors", "types"},
+    "_ext": set(),
+    "crypto": {"errors"},
+    "persist": VALUES,
+    "bencode": {"_ext", "errors"},
+    "lookup": VALUES | {"_ext"},
+    "engine": VALUES | {"_ext", "lookup"},
+    "node": VALUES | {"_ext", "lookup", "engine", "persist", "crypto"},
+    "keep": VALUES | {"node", "engine"},
+    "crawl": VALUES | {"_ext", "engine", "persist"},
+    "testing": VALUES | {"_ext", "lookup", "engine", "node", "init"},
+    "init": VALUES | {"node", "lookup", "engine", "bencode", "crawl", "keep"},
+    "cli": VALUES | {"crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init", "cli"},
+    "__main__": {"cli"},
+}
+TESTING_USERS = {"fastdht.cli.swarm"}       # `fastdht swarm` is the testing package's swarm, for users
+
+# _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
+# a name counts up to its first underscore, and parts may use each other.
+RANKS = [
+    {"hashing"},
+    {"addresses"},
+    {"ids", "linux"},
+    {"bencode", "packets"},
+    {"writer", "lenient", "decoder", "encoder", "message", "mmsg", "entries"},
+    {"krpc", "udp", "buckets"},
+    {"closest", "placement"},
+    {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen"},
+    {"shortlist", "questions", "lanes", "rows"},
+    {"queue"},
+    {"frontier"},
+    {"state", "drive"},
+    {"queries", "handlers", "replies"},
+    {"reception"},
+    {"core"},
+    {"swarm"},
+]
+RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
+UDP_USERS = {"fastdht._ext.swarm"}          # and the engine: the only code that makes system calls
+
+
+def layer(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "init"
+
+
+def unit(module: str) -> str:
+    return module.rpartition(".")[2].partition("_")[0]
+
+
+SOURCES = source_files(".py", ".pyx", ".pxd")
+EDGES = sorted({(module_name(path), target) for path in SOURCES for target in imports(path)})
+
+
+@pytest.mark.parametrize("module", sorted({module_name(path) for path in SOURCES}))
+def test_module_has_a_place_in_the_layers(module: str) -> None:
+    assert layer(module) in ALLOWED, f"{module}: give its layer a row in ALLOWED"
+    if layer(module) == "_ext" and module != "fastdht._ext":
+        assert unit(module) in RANK, f"{module}: give it a row in RANKS"
+
+
+@pytest.mark.parametrize(("module", "target"), EDGES)
+def test_import_points_down(module: str, target: str) -> None:
+    if layer(module) == "_ext" == layer(target):
+        check_ranks(module, target)
+        return
+    if layer(target) == "testing":
+        assert layer(module) == "testing" or module in TESTING_USERS, f"{module} imports {target}, which is for tests"
+        return
+    allowed = ALLOWED[layer(module)] | {layer(module)}
+    assert layer(target) in allowed, f"{module} imports {target}; {layer(module)} may import {sorted(allowed)}"
+    if target == "fastdht._ext.udp":
+        assert layer(module) == "engine" or module in UDP_USERS, f"{module} makes system calls through udp"
+
+
+def check_ranks(module: str, target: str) -> None:
+    upper, lower = unit(module), unit(target)
+    if upper == lower or module == "fastdht._ext" or {upper, lower} - RANK.keys():   # the test above speaks of those
+        return
+    if target == "fastdht._ext.udp":
+        assert module in UDP_USERS, f"{module} makes system calls through udp"
+    assert RANK[lower] < RANK[upper], f"{upper} uses {lower}, which is not below it"
+
+
+def test_the_check_sees_imports() -> None:
+    assert ("fastdht.types", "fastdht.errors") in EDGES
+    assert ("fastdht._ext.ids", "fastdht._ext.addresses") in EDGES
