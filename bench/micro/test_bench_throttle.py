@@ -1,4 +1,4 @@
-"""Throttle: the three calls of a served query, and the one of a query of ours; limits raised until nothing is refused."""
+"""Throttle: the three calls of a served query, and the one of a query of ours, with limits out of the way."""
 from __future__ import annotations
 
 from typing import Any
