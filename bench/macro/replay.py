@@ -17,7 +17,18 @@ from typing import Any
 import click
 
 from bench.macro.memory import BATCH, Clock, Datagram, MemoryTransport, Network, Player, Recorder
-from bench.macro.pairs import Contestant, Plan, Sample, console, finish, per_wall_s, results_table, run_pairs, with_plan
+from bench.macro.pairs import (
+    BenchFailed,
+    Contestant,
+    Plan,
+    Sample,
+    console,
+    finish,
+    per_wall_s,
+    results_table,
+    run_pairs,
+    with_plan,
+)
 from bench.macro.processes import MEASURED_CORE, describe_machine, pin
 from fastdht._ext import krpc
 from fastdht._ext.addresses import AddressFilter
@@ -112,7 +123,7 @@ class Serving:
             replies += len(answers)
             size += sum(len(data) for data, _ in answers)
         if replies != SOURCES:
-            raise RuntimeError(f"{replies} replies to {SOURCES} questions; {core.counters()}")
+            raise BenchFailed(f"{replies} replies to {SOURCES} questions; {core.counters()}")
         return per_packet(replies, spent, {"reply_bytes": size / replies})
 
 
@@ -244,7 +255,7 @@ def record_crawl(nodes: int, seed: int) -> Callable[[float], Sample]:
 def check_same(recorder: Recorder, player: Player) -> None:
     """A replay that strayed from the recording measures something else."""
     if (recorder.taken, recorder.sent) != (player.taken, player.sent):
-        raise RuntimeError(f"replayed {player.taken} in, {player.sent} out; "
+        raise BenchFailed(f"replayed {player.taken} in, {player.sent} out; "
                            f"recorded {recorder.taken} in, {recorder.sent} out")
 
 
