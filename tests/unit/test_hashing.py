@@ -13,7 +13,7 @@ REFERENCE = [
     "fbe50e86bc8f1e75", "903d84c02756ea14", "eef27a8e90ca23f7", "e545be4961ca29a1"]
 
 
-@pytest.mark.parametrize(("size", "expected"), enumerate(REFERENCE))
+@pytest.mark.parametrize(("size", "expected"), list(enumerate(REFERENCE)))
 def test_siphash_of_a_reference_message_is_the_authors(size: int, expected: str) -> None:
     assert siphash24(KEY, bytes(range(size))).to_bytes(8, "little").hex() == expected
 
