@@ -173,7 +173,7 @@ def print_verdict(verdict: Mapping[str, object]) -> None:
         console.print(f"fastdht {other}: geometric mean {ratios['geometric_mean']}, lowest {ratios['lowest']} ({aim})")
     portable = verdict.get("portable_to_reference")
     if isinstance(portable, dict):
-        console.print(f"portable path to {REFERENCE}: geometric mean {portable['geometric_mean']} (aim {PORTABLE_TARGET})")
+        console.print(f"portable to {REFERENCE}: geometric mean {portable['geometric_mean']} (aim {PORTABLE_TARGET})")
     if verdict["void"]:
         console.print(f"VOID: the C reply server is below {VALID_AT} of the bare loop: {verdict['void']}", style="red")
     if verdict.get("ours_lost_or_wrong"):
