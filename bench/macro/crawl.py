@@ -169,7 +169,7 @@ def final_totals(swarm: Child) -> Mapping[str, Any]:
 def main(plan: Plan, nodes: tuple[int, ...], depth: str) -> None:
     """A census beside a C crawl engine; every run is one whole census, so --seconds has no effect."""
     console.print(f"machine {describe_machine()}, {plan}, swarm on core {LOAD_CORE}, crawl on core {MEASURED_CORE}")
-    sizes = nodes or ((20_000,) if plan.quick else tuple(TARGETS))
+    sizes = nodes or ((50_000,) if plan.quick else tuple(TARGETS))
     with tempfile.TemporaryDirectory(prefix="fastdht-bench-") as folder:
         runs = {f"nodes_{size}": measure(plan, size, depth, Path(folder)) for size in sizes}
     finish({"bench": "crawl", "machine": describe_machine(), **plan.to_json(), "depth": depth, **runs})
