@@ -76,7 +76,7 @@ class Arena:
         self.base_port = 20_000 + os.getpid() % 20_000
 
     def start(self, name: str, argv: Sequence[str], fill_s: float, verb: str = "run") -> Server:
-        """argv may hold {endpoint}, {bootstrap} and {folder}; fill_s > 0 fills its table and announces the peers of the hit."""
+        """argv may hold {endpoint}, {bootstrap} and {folder}; fill_s > 0 fills its table and announces peers."""
         self.started += 1
         port = self.base_port + self.started
         load = self.stack.enter_context(Child(
