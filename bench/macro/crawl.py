@@ -17,6 +17,7 @@ import click
 from bench.macro.lookups import start_swarm
 from bench.macro.native import build_reference
 from bench.macro.pairs import (
+    BenchFailed,
     Contestant,
     Plan,
     Results,
@@ -53,7 +54,7 @@ WINDOW = 512
 def to_sample(done: Finished, found: int) -> Sample:
     report = done.report
     if report["found"] < 0.99 * found:
-        raise RuntimeError(f"only {report['found']} of {found} nodes found: {dict(report)}")
+        raise BenchFailed(f"only {report['found']} of {found} nodes found: {dict(report)}")
     beyond = max(0, done.max_rss_bytes - FIXED_BYTES) / max(report["contacts"], 1)
     return Sample(report["answered"], done.wall_s, done.cpu_s, {
         "found": report["found"], "contacts": report["contacts"], "sent": report["sent"],
