@@ -36,7 +36,7 @@ from fastdht.stats import ClosestContact, Pong, WriteOutcome, WriteReport
 from fastdht.types import Contact, Endpoint, InfoHash, NodeId
 
 PING, FIND_NODE, GET_PEERS, ANNOUNCE_PEER = range(4)
-MAX_DIRECT = 128        # nodes that one call may ask directly
+MAX_DIRECT = 96         # nodes that one call may ask directly
 WRITES = 8              # nodes a write is sent to (Kademlia's k)
 WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the closest may refuse it
 
