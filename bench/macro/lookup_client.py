@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass, replace
 
 from bench.macro.processes import own_cpu_s
-from fastdht.node import Node
 from fastdht.cli.run import run_async
 from fastdht.config import CoreConfig
+from fastdht.node import Node
 
 WARM_UP_LOOKUPS = 200
 JOIN_TIMEOUT_S = 20.0

@@ -46,7 +46,7 @@ def main() -> None:
     asyncio.new_event_loop = watched(asyncio.new_event_loop, probe)
     try:
         import uvloop  # the command makes the same choice
-        uvloop.new_event_loop = watched(uvloop.new_event_loop, probe)
+        uvloop.new_event_loop = watched(uvloop.new_event_loop, probe)  # type: ignore[assignment]
     except ImportError:
         pass
     from fastdht.cli import main as command_line  # after the loops are watched

@@ -13,6 +13,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fastdht._ext import krpc
 from fastdht._ext.packets import Inbox, Outbox
@@ -21,7 +22,6 @@ from fastdht.types import Endpoint
 Datagram = tuple[bytes, bytes]      # the bytes, and the compact endpoint they come from
 K = 8
 NEIGHBOURS = 24                     # of a target in order of ids, among which the closest are looked for
-FIND_NODE, GET_PEERS = 1, 2
 VALUES = b"6:valuesl" + b"".join(b"6:" + bytes([127, 9, i, 1]) + b"\x1a\xe1" for i in range(10)) + b"e"
 BATCH = 64
 TICK_US = 20                        # how far the clock moves each time it is read
@@ -46,7 +46,7 @@ class Network:
         return [packed for _, packed in heapq.nsmallest(K, near, key=lambda entry: entry[0] ^ number)]
 
     def answer(self, query: bytes, packed: bytes) -> bytes | None:
-        asked = krpc.parse(query)
+        asked: dict[str, Any] | None = krpc.parse(query)
         own_id = self.ids.get(packed)
         if asked is None or own_id is None:
             return None
@@ -58,7 +58,7 @@ class Network:
             body += b"5:nodes%d:" % len(nodes) + nodes
             if b"9:get_peers" in query:
                 body += b"5:token4:tokn" + (VALUES if packed in closest else b"")
-        tid = asked["tid"]
+        tid: bytes = asked["tid"]
         return b"d2:ip6:\x7f\x00\x00\x01\x1a\xe11:rd" + body + b"e1:t%d:" % len(tid) + tid + b"1:v4:LT\x02\x0b1:y1:re"
 
 

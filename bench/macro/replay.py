@@ -11,11 +11,24 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import click
 
 from bench.macro.memory import BATCH, Clock, Datagram, MemoryTransport, Network, Player, Recorder
-from bench.macro.pairs import Contestant, Plan, Sample, console, finish, per_wall_s, results_table, run_pairs, with_plan
+from bench.macro.pairs import (
+    BenchFailed,
+    Contestant,
+    Plan,
+    Sample,
+    console,
+    finish,
+    per_wall_s,
+    results_table,
+    run_pairs,
+    with_plan,
+)
 from bench.macro.processes import MEASURED_CORE, describe_machine, pin
 from fastdht._ext import krpc
 from fastdht._ext.addresses import AddressFilter
@@ -23,7 +36,6 @@ from fastdht._ext.core import Core
 from fastdht._ext.frontier import Frontier
 from fastdht._ext.packets import Inbox
 from fastdht.config import CoreConfig, LookupConfig
-from fastdht.engine.bridge import Plan as Question
 from fastdht.engine.bridge import Walk
 from fastdht.engine.engine import Engine
 from fastdht.lookup.machine import Machine
@@ -34,6 +46,7 @@ SECRET = bytes(range(96))
 CORE_SEED = 1
 NETS = ("127.0.0.0/8",)
 SOURCES = 16_384
+PORT = (6881).to_bytes(2, "big")
 SWARM = 500
 ANNOUNCED = 50
 AT_A_TIME = 64
@@ -59,7 +72,8 @@ class Serving:
         self.core = Core(CoreConfig(allowed_nets=NETS).limits_off(), OWN_ID, SECRET, CORE_SEED)
         self.clock = Clock()
         rng = random.Random(seed)
-        self.sources = [(bytes([127, 64 + (i & 63), i >> 6 & 255, 10, 26, 225]), rng.randbytes(20)) for i in range(SOURCES)]
+        addresses = [bytes([127, 64 + (i & 63), i >> 6 & 255, 10]) for i in range(SOURCES)]
+        self.sources = [(address + PORT, rng.randbytes(20)) for address in addresses]
         self.befriend(network)
         self.announce()
         self.batches = {method: self.ask_all(method, rng) for method in METHODS}
@@ -77,7 +91,7 @@ class Serving:
         for packed, node_id in self.sources[:ANNOUNCED]:
             self.core.receive(query(b"get_peers", node_id, b"9:info_hash20:" + HIT), packed, self.clock())
             [(data, _)] = self.core.drain()
-            answer = krpc.parse(data)
+            answer: dict[str, Any] | None = krpc.parse(data)
             assert answer is not None
             arguments = b"9:info_hash20:" + HIT + b"4:porti6881e5:token%d:" % len(answer["token"]) + answer["token"]
             self.core.receive(query(b"announce_peer", node_id, arguments), packed, self.clock())
@@ -93,7 +107,7 @@ class Serving:
             questions.append((query(name.encode(), node_id, arguments), packed))
         return [questions[at:at + BATCH] for at in range(0, len(questions), BATCH)]
 
-    def play(self, method: str) -> Sample:
+    def play(self, method: str, _seconds: float) -> Sample:
         """One pass over the recorded questions; a question without an answer is an error."""
         inbox, core, spent, replies, size = Inbox(BATCH), self.core, 0, 0, 0
         for batch in self.batches[method]:
@@ -108,7 +122,7 @@ class Serving:
             replies += len(answers)
             size += sum(len(data) for data, _ in answers)
         if replies != SOURCES:
-            raise RuntimeError(f"{replies} replies to {SOURCES} questions; {core.counters()}")
+            raise BenchFailed(f"{replies} replies to {SOURCES} questions; {core.counters()}")
         return per_packet(replies, spent, {"reply_bytes": size / replies})
 
 
@@ -121,22 +135,22 @@ def per_packet(packets: int, spent_ns: int, extra: dict[str, float] | None = Non
     return Sample(packets, seconds, seconds, {"ns_per_packet": spent_ns / packets, **(extra or {})})
 
 
-class BareSlot:
-    """Owner of a lookup that takes what was found as packed blocks and opens the next."""
+class BareBranch(Machine):
+    """Policy and owner of a lookup that takes the packed result and opens the next."""
+
+    __slots__ = ("looking", "slot")
 
     def __init__(self, looking: Looking) -> None:
+        super().__init__(looking.settings.alpha)
         self.looking = looking
         self.slot = -1
 
     def on_results(self) -> None:
-        self.looking.engine.core.lookup_values(self.slot)
+        """Taken at the end."""
 
     def on_finished(self) -> None:
-        engine = self.looking.engine
-        engine.core.lookup_values(self.slot)
-        engine.core.lookup_counts(self.slot)
-        engine.close_lookup(self.slot)
-        self.looking.on_end()
+        self.looking.engine.finish_lookup(self.slot)
+        self.looking.open_next(())
 
     def on_failed(self, error: Exception) -> None:
         raise error
@@ -152,31 +166,33 @@ class Looking:
         self.rng = random.Random(seed)
         self.left = total
         self.running = 0
+        self.values = 0
         self.has_reports = has_reports
 
     def start(self, entry: bytes, at_once: int) -> None:
         for _ in range(at_once):
+            self.running += 1
             self.open_next((entry,))
         self.engine.on_timer()
 
-    def on_end(self) -> None:
-        self.running -= 1
+    def on_report(self, walk: Walk) -> None:
+        assert walk.report is not None
+        self.values += len(walk.report.values)
         self.open_next(())
 
     def open_next(self, seeds: Sequence[bytes]) -> None:
+        """Start another lookup in the place of one that ended."""
         if self.left == 0:
+            self.running -= 1
             return
         self.left -= 1
-        self.running += 1
         target = NodeId(self.rng.randbytes(20))
         if self.has_reports:
-            Walk(Question(GET_PEERS, target, self.settings, tuple(seeds)), on_end=self.on_end).start([self.engine])
+            Walk(target, self.settings, self.on_report).start([self.engine], GET_PEERS, seeds)
             return
-        owner, settings, now = BareSlot(self), self.settings, self.engine.clock()
-        owner.slot = self.engine.open_lookup(
-            Machine(settings.alpha), owner, GET_PEERS, target, width=settings.width, wide_width=settings.wide_width,
-            subnet_limit=settings.subnet_limit, max_queries=settings.max_queries, now_us=now,
-            deadline_us=now + settings.deadline_us, seeds=seeds)
+        branch = BareBranch(self)
+        now = self.engine.clock()
+        branch.slot = self.engine.open_lookup(branch, GET_PEERS, target, self.settings, now, seeds, False, False)
 
     def is_over(self) -> bool:
         return self.running == 0
@@ -240,7 +256,7 @@ def record_crawl(nodes: int, seed: int) -> Callable[[float], Sample]:
 def check_same(recorder: Recorder, player: Player) -> None:
     """A replay that strayed from the recording measures something else."""
     if (recorder.taken, recorder.sent) != (player.taken, player.sent):
-        raise RuntimeError(f"replayed {player.taken} in, {player.sent} out; "
+        raise BenchFailed(f"replayed {player.taken} in, {player.sent} out; "
                            f"recorded {recorder.taken} in, {recorder.sent} out")
 
 
@@ -248,9 +264,8 @@ def contestants(plan: Plan) -> list[Contestant]:
     network = Network(SWARM, plan.seed)
     serving = Serving(network, plan.seed)
     lookups, nodes = (200, 2_000) if plan.quick else (1_000, 50_000)
-    chosen = [Contestant(f"server {method}", lambda _seconds, method=method: serving.play(method)) for method in METHODS]
     return [
-        *chosen,
+        *(Contestant(f"server {method}", partial(serving.play, method)) for method in METHODS),
         Contestant("lookup", record_lookups(network, lookups, plan.seed, has_reports=False)),
         Contestant("lookup with reports", record_lookups(network, lookups, plan.seed, has_reports=True)),
         Contestant("crawl", record_crawl(nodes, plan.seed)),
@@ -266,9 +281,9 @@ def main(plan: Plan) -> None:
     results = run_pairs(contestants(plan), plan)
     console.print(results_table("replay, user level", results, "packets", "server ping", ("ns_per_packet",)))
     for name in results.samples:
-        limit = TARGETS_NS.get(name.split()[0])
+        limit = TARGETS_NS[name.split()[0]]
         median = results.extra(name, "ns_per_packet").median
-        console.print(f"{name}: {median:.0f} ns a packet (aim {limit:.0f}, fails at {2 * limit:.0f})" if limit else name)
+        console.print(f"{name}: {median:.0f} ns a packet (aim {limit:.0f}, fails at {2 * limit:.0f})")
     finish({"bench": "replay", "machine": describe_machine(), **plan.to_json(), "targets_ns": TARGETS_NS,
             "paths": {name: {"ns_per_packet": results.extra(name, "ns_per_packet").to_json(),
                              "packets_per_s": results.spread(name, per_wall_s).to_json()} for name in results.samples}})

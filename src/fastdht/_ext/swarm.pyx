@@ -352,7 +352,7 @@ cdef class Responder:
         return dict(self.totals)
 
     def asked(self, start: int, count: int) -> bytes:
-        """Datagrams received by each contact from serial `start`: native uint32, as many as there are up to `count`."""
+        """Datagrams received by each of `count` contacts from serial `start`: native uint32."""
         cdef uint32_t first = min(start, self.people.total)
         cdef uint32_t last = min(start + count, self.people.total)
         return (<const uint8_t*>(self.asked_counts + first))[:4 * <Py_ssize_t>(last - first)]

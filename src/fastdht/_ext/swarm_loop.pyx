@@ -104,10 +104,11 @@ cdef class SwarmLoop:
 
     cdef void run(self) noexcept nogil:
         cdef int ready[SWARM_READY]
-        cdef int i, count
+        cdef int i, count, timeout_ms
         cdef uint32_t index
         while not self.is_stopping:
-            count = swarm_wait(self.poller, ready, TICK_MS if self.delays is not None and self.delays.count else IDLE_MS)
+            timeout_ms = TICK_MS if self.delays is not None and self.delays.count else IDLE_MS
+            count = swarm_wait(self.poller, ready, timeout_ms)
             for i in range(count):
                 for index in range(self.socket_count):
                     if self.descriptors[index] == ready[i]:

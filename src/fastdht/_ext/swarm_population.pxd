@@ -1,4 +1,4 @@
-"""Who lives in the virtual network: addresses, ids, roles, popularity. Rate class: packet (look-ups), command (building).
+"""Who lives in the virtual network: addresses, ids, roles, popularity. Rate class: packet; command to build it.
 
 Everything about a contact follows from its serial number and the seed: serial → place (an invertible keyed
 permutation of 127/8) → id (a keyed hash, BEP 42 valid for a given share). Stored are only the sorted ids, 16 bytes a

@@ -178,7 +178,7 @@ cdef class Population:
                 and (serial - first) % self.same_id_group != 0)
 
     cdef uint64_t prefix_of(self, uint32_t place) noexcept nogil:  # R0
-        """The first 8 bytes of the id at a place; BEP 42 rules its top 21 bits when the place is of the secure share."""
+        """The first 8 bytes of the id at a place; BEP 42 rules its top 21 bits if the place is of the secure share."""
         cdef Endpoint endpoint
         cdef uint64_t last = mix_words(&self.id_key, place, 3)
         cdef uint64_t prefix = mix_words(&self.id_key, place, 1)
