@@ -76,7 +76,7 @@ def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float 
 
 def run(network: Swarm, truth_file: Path | None, ending: threading.Event) -> None:
     """Open, write the truth, say so, serve until told to end, write the counters, print the totals."""
-    network.open()                      # a port that is taken, or truth that cannot be written, ends it before it starts
+    network.open()                      # a port that is taken ends it before anything is written
     if truth_file is not None:
         write_truth(truth_file, network.seed, network.nodes, network.contacts, network.truth_records)
     with network:
