@@ -309,7 +309,8 @@ cdef class Responder:
         cdef uint8_t* out = room
         cdef Asked* asked = <Asked*>calloc(max(len(queries), 1), sizeof(Asked))
         cdef uint32_t i, round, serial, count = len(queries), round_count = rounds
-        cdef uint64_t made = 0, number = 0
+        cdef uint64_t made = 0
+        cdef uint64_t number = self.totals.received         # so that a second call asks other nodes
         cdef Outcome outcome
         cdef Role role
         if not asked:
@@ -320,8 +321,10 @@ cdef class Responder:
         with nogil:
             for round in range(round_count):
                 for i in range(count):
-                    number += <uint64_t>0x9E3779B97F4A7C15
-                    asked[i].place = self.people.place_of(<uint32_t>((number >> 32) * self.people.first_serial[1] >> 32))
+                    number += 1
+                    serial = <uint32_t>(number * <uint64_t>0x9E3779B97F4A7C15 >> 32)
+                    serial = <uint32_t>(<uint64_t>serial * self.people.first_serial[1] >> 32)
+                    asked[i].place = self.people.place_of(serial)
                     role = self.admit(asked[i].place, &serial)
                     if role != ROLE_DEAD:
                         self.respond(&asked[i], serial, role, out, &outcome)
