@@ -65,7 +65,7 @@ clean:           ## everything built, and .venv
 	rm -f src/fastdht/_ext/*.c src/fastdht/_ext/*.html src/fastdht/_ext/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.venv: tools/setup.sh
+$(VENV)/.venv: tools/setup.sh pyproject.toml
 	@tools/setup.sh $(VENV)
 	@touch $@
 

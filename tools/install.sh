@@ -15,8 +15,8 @@ build_wheel() {
     rm -rf "$wheels"
     # A deleted module must not live on in the wheel; compiled ones stay, so that only what changed is built again.
     find build -path '*/lib.*' -type f ! -name '*.so' -delete 2>/dev/null || true
-    "$venv/bin/python" -m pip wheel -q --no-deps -w "$wheels" . ||
-        fail "no wheel; the lines above say why (a compiler error, or no network and no package index to fetch Cython from)"
+    "$venv/bin/python" -m pip wheel -q --no-deps --no-build-isolation -w "$wheels" . ||
+        fail "no wheel; the lines above say why"
 }
 
 install_wheel() {

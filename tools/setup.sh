@@ -46,9 +46,13 @@ install_sodium() {
 }
 
 make_venv() {
-    [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import pip' >/dev/null 2>&1 && return
     say "creating $venv"
     "$python" -m venv --clear "$venv" || fail "$python -m venv $venv failed"
+    # Built without pip's isolation: in a fresh environment each time, Cython would compile every module again.
+    requires='import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"]))'
+    "$venv/bin/python" -c "$requires" >"$venv/build-requires.txt"
+    "$venv/bin/python" -m pip install -q -r "$venv/build-requires.txt" ||
+        fail "Cython and setuptools were not installed: no network, or no package index that has them"
 }
 
 check_python

@@ -5,8 +5,8 @@ module gives its errors their public class. Source: BEP 3, "bencoding".
 """
 from __future__ import annotations
 
-from fastdht._ext.decoder import decode, raise_as
-from fastdht._ext.encoder import encode
+from fastdht._ext.codec_decode import decode, raise_as
+from fastdht._ext.codec_encode import encode
 from fastdht.errors import DecodeError
 
 __all__ = ["DecodeError", "decode", "encode"]

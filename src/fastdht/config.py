@@ -51,9 +51,10 @@ class TableConfig(Arguments):
     replacements: int = 8               # candidates kept per bucket
     max_buckets: int = 40               # splits stop here: ids that share more bits with ours are made, not met
     one_per_ip: bool = True             # a second node of an IP is a Sybil more often than a neighbour
-    bucket_subnet_limit: int = 1        # contacts of one /24 or /64 per bucket; 0: no limit
+    bucket_subnet_limit: int | None = None  # contacts of one /24 or /56 per bucket; None: 1 or 2; 0: no limit
     table_subnet_limit: int = 8         # and per table
     questionable_us: int = 15 * MINUTE_US   # silence after which a contact is pinged (BEP 5)
+    candidate_wait_us: int = 90 * SECOND_US  # before a stranger is pinged: a router's mapping must have lapsed
     max_failures: int = 3               # unanswered queries in a row that make a contact bad
 
 
@@ -61,20 +62,35 @@ class TableConfig(Arguments):
 class ThrottleConfig(Arguments):
     """Limits on what we take and give, per source and in total."""
 
-    per_ip_rate: int = 8                # queries a second of one address …
+    per_ip_rate: float = 8              # queries a second of one address …
     per_ip_burst: int = 40              # … and at once
-    per_subnet_rate: int = 40           # of one /24 or /56
+    per_subnet_rate: float = 40         # of one /24 or /56
     per_subnet_burst: int = 120
+    mute_factor: float = 3              # so many times the rate for ten seconds mutes an address …
+    mute_s: int = 300                   # … for so long
     reply_bytes_per_s: int = 64_000     # of all replies; shared fairly among sources
-    outbound_ip_rate: int = 2           # queries a second to one address: libtorrent bans at 5
-    outbound_ip_burst: int = 10
-    outbound_subnet_rate: int = 4       # to one /24 or /64
-    outbound_subnet_burst: int = 16
+    subnet_reply_bytes_per_s: int = 20_000
+    amplification: int = 6              # bytes a source not yet proved may get per byte it sent
+    outbound_per_ip: int = 10           # queries to one address per window: libtorrent bans at 50 in ten seconds
+    outbound_per_subnet: int = 40       # to one /24 or /64
+    outbound_window_s: int = 10
+    sources: int = 65_536               # addresses remembered; the stalest makes room, as do those below
+    subnets: int = 16_384
+    proved: int = 16_384
+    destinations: int = 16_384
 
     @classmethod
     def off(cls) -> Self:
         """Every check runs, none refuses: for trusted networks and benchmarks."""
-        return cls(**dict.fromkeys(cls.__dataclass_fields__, UNLIMITED))
+        rates = ("per_ip_rate", "per_ip_burst", "per_subnet_rate", "per_subnet_burst", "mute_factor",
+                 "reply_bytes_per_s", "subnet_reply_bytes_per_s", "amplification", "outbound_per_ip",
+                 "outbound_per_subnet")
+        return cls(**dict.fromkeys(rates, UNLIMITED))
+
+    @classmethod
+    def small(cls) -> Self:
+        """For one of thousands of nodes in one process."""
+        return cls(sources=256, subnets=256, proved=256, destinations=256)
 
 
 @dataclass(frozen=True, slots=True)

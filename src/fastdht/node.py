@@ -18,7 +18,7 @@ from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id, secure_id
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
-from fastdht.engine.bridge import Lookup, Plan, Walk, closed_error
+from fastdht.engine.bridge import Lookup, Walk, closed_error
 from fastdht.engine.clock import monotonic_us, suspended_us
 from fastdht.engine.engine import Engine, Outcome
 from fastdht.engine.names import HostList
@@ -81,6 +81,7 @@ class Node:
         self._id = NodeId(node_id) if node_id is not None else None
         self._config = node_config(config or CoreConfig(), tuple(allow_net), read_only, k, query_timeout, limits)
         self._lookup = lookup or LookupConfig()
+        self._write_lookup = replace(self._lookup, width=max(WRITE_WIDTH, self._lookup.width))
         self._hosts = HostList(public_bootstrap() if bootstrap == "public" else bootstrap)
         self._open_transport = transport
         self._clock = clock
@@ -178,7 +179,7 @@ class Node:
         """
         if not 1 <= port <= 65535:
             raise LocalProtocolError(f"port is {port}; 1 to 65535")
-        config = replace(self._lookup, width=max(WRITE_WIDTH, self._lookup.width))
+        config = self._write_lookup
         report = await self._walk(GET_PEERS, InfoHash(info_hash), to, config)
         writable = [found for found in report.closest if found.token is not None]
         chosen = writable[:WRITES] if to is None else writable
@@ -202,34 +203,32 @@ class Node:
               noseed: bool = False) -> Lookup:
         """Join the walk for this target that runs already, or start one."""
         self._first()
-        key = (method, bytes(target), noseed)
         if to is not None:
-            seeds = tuple(to_endpoint(each).pack() for each in to)
+            seeds = [to_endpoint(each).pack() for each in to]
             config = replace(config, width=MAX_DIRECT, wide_width=MAX_DIRECT, max_queries=MAX_DIRECT, subnet_limit=0)
-            return Lookup(self._start_walk(Plan(method, target, config, seeds, is_fixed=True, noseed=noseed)))
+            return Lookup(self._start(Walk(target, config, self._forget), method, seeds, noseed, is_fixed=True))
+        key = (method, target, noseed)
         walk = self._walks.get(key)
-        if walk is None or walk.plan.config != config:
-            seeds = self._entry_hosts()
-            walk = self._start_walk(Plan(method, target, config, seeds=seeds, noseed=noseed), key)
+        if walk is None or walk.config is not config:
+            walk = self._start(Walk(target, config, self._forget, key), method, self._entry_hosts(), noseed)
         return Lookup(walk)
 
-    def _start_walk(self, plan: Plan, key: tuple[int, bytes, bool] | None = None) -> Walk:
-        walk = Walk(plan, on_end=lambda: self._forget(key, walk))
-        if key is not None:
-            self._walks[key] = walk
-        if not walk.start(self._engines):
-            self._forget(key, walk)
+    def _start(self, walk: Walk, method: int, seeds: Sequence[bytes], noseed: bool, *, is_fixed: bool = False) -> Walk:
+        if not walk.start(self._engines, method, seeds, is_fixed=is_fixed, noseed=noseed):
             raise DHTError(f"{self._config.lookups} lookups are running already; wait for one, or raise the limit")
+        if walk.key is not None:
+            self._walks[walk.key] = walk
         return walk
 
-    def _forget(self, key: tuple[int, bytes, bool] | None, walk: Walk) -> None:
-        if key is not None and self._walks.get(key) is walk:
-            del self._walks[key]
+    def _forget(self, walk: Walk) -> None:
+        if walk.key is not None and self._walks.get(walk.key) is walk:
+            del self._walks[walk.key]
 
     def _entry_hosts(self) -> tuple[bytes, ...]:
         """Numeric bootstrap hosts, for as long as the tables are empty."""
-        if any(len(engine.core.table) for engine in self._engines):
-            return ()
+        for engine in self._engines:
+            if len(engine.core.table):
+                return ()
         return self._hosts.numeric()
 
     async def _query(self, method: int, endpoint: Endpoint, **arguments: Any) -> tuple[dict[str, Any], float]:

@@ -4,9 +4,16 @@ Mixed outcomes are data: a report tells what each contact did, an error is raise
 """
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fastdht.types import Contact, Endpoint, NodeId
+
+SECOND_US = 1_000_000
+CLOSEST = struct.Struct("=I20sB18sBB64s")       # shortlist.pxd: PackedClosest
+VALUE = struct.Struct("=B18s")                  # shortlist.pxd: PackedValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +36,75 @@ class ClosestContact:
     hops: int
 
 
-@dataclass(frozen=True, slots=True)
 class LookupReport:
     """What a lookup found and what it cost.
 
-    `closest` holds the closest nodes that answered, nearest first; `values` the peers found, each once;
-    `outcome` is "done", "late" (deadline), "exhausted" (budget of queries) or "cancelled"; times are seconds.
+    target: 20 bytes. outcome: "done", "late" (deadline), "exhausted" (budget of queries) or "cancelled".
+    queries, responses, failures: counts. elapsed: seconds. Everything else is unpacked when it is first read.
     """
 
-    target: NodeId
-    outcome: str
-    closest: tuple[ClosestContact, ...]
-    values: tuple[Endpoint, ...]
-    queries: int
-    responses: int
-    failures: int
-    hops: int
-    elapsed: float
-    first_value: float | None
-    values_dropped: int
+    __slots__ = ("elapsed", "failures", "outcome", "queries", "responses", "target", "_closest", "_results", "_values")
+
+    def __init__(self, target: NodeId, outcome: str, elapsed_us: int, results: Sequence[tuple[Any, ...]]) -> None:
+        """`results` are those of Core.finish_lookup, one per family."""
+        self.target = target
+        self.outcome = outcome
+        self.elapsed = elapsed_us / SECOND_US
+        self.queries: int = sum([result[0] for result in results])
+        self.responses: int = sum([result[1] for result in results])
+        self.failures: int = sum([result[2] for result in results])
+        self._results = results
+        self._values: tuple[Endpoint, ...] | None = None
+        self._closest: tuple[ClosestContact, ...] | None = None
+
+    @property
+    def closest(self) -> tuple[ClosestContact, ...]:
+        """The closest nodes that answered, nearest first."""
+        if self._closest is None:
+            number = int.from_bytes(self.target, "big")
+            found = [unpack_closest(entry) for result in self._results for entry in CLOSEST.iter_unpack(result[6])]
+            found.sort(key=lambda each: int.from_bytes(each.contact.id, "big") ^ number)
+            self._closest = tuple(found)
+        return self._closest
+
+    @property
+    def values(self) -> tuple[Endpoint, ...]:
+        """The peers found, each once, in the order they came."""
+        if self._values is None:
+            packed = dict.fromkeys(entry for result in self._results for entry in VALUE.iter_unpack(result[7]))
+            self._values = tuple(Endpoint.unpack(endpoint[:size]) for size, endpoint in packed)
+        return self._values
+
+    @property
+    def hops(self) -> int:
+        """The longest road to one of the closest."""
+        return max((found.hops for found in self.closest), default=0)
+
+    @property
+    def first_value(self) -> float | None:
+        """Seconds until the first peer was known, or None."""
+        firsts = [result[5] for result in self._results if result[5] >= 0]
+        return min(firsts) / SECOND_US if firsts else None
+
+    @property
+    def value_count(self) -> int:
+        """How many peers were found, counted per address family."""
+        return sum([result[3] for result in self._results])
+
+    @property
+    def values_dropped(self) -> int:
+        """Peers beyond the room for them: counted, not kept."""
+        return sum([result[4] for result in self._results])
+
+    def __repr__(self) -> str:
+        return (f"LookupReport({self.target}, {self.outcome}, {len(self.closest)} closest, {self.value_count} values, "
+                f"{self.queries} queries, {self.elapsed:.3f} s)")
+
+
+def unpack_closest(entry: tuple[Any, ...]) -> ClosestContact:
+    rtt_us, node_id, size, endpoint, hops, token_size, token = entry
+    contact = Contact(NodeId(node_id), Endpoint.unpack(endpoint[:size]))
+    return ClosestContact(contact, token[:token_size] or None, rtt_us / SECOND_US, hops)
 
 
 @dataclass(frozen=True, slots=True)

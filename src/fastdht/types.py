@@ -5,6 +5,7 @@ All are immutable. An id is 20 bytes; an endpoint knows its compact form (BEP 5:
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import NamedTuple, Self
 
 from fastdht.errors import DecodeError
@@ -68,7 +69,8 @@ class Endpoint(NamedTuple):
         """From 6 (IPv4) or 18 (IPv6) bytes in network order. Raises DecodeError."""
         if len(packed) not in (6, 18):
             raise DecodeError(f"compact endpoint is {len(packed)} bytes; 6 (IPv4) or 18 (IPv6)")
-        return cls(str(ipaddress.ip_address(packed[:-2])), int.from_bytes(packed[-2:], "big"))
+        family = socket.AF_INET if len(packed) == 6 else socket.AF_INET6
+        return cls(socket.inet_ntop(family, packed[:-2]), int.from_bytes(packed[-2:], "big"))
 
     def pack(self) -> bytes:
         """The compact form: 6 bytes for IPv4 (BEP 5), 18 for IPv6 (BEP 32)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "src" / "fastdht"
 
-_CYTHON_DEF = re.compile(r"^(?P<indent>\s*)(cdef|cpdef|def|async def)\s+[^=#]*?(?P<name>\w+)\s*\(")
+_CYTHON_DEF = re.compile(r"^(?P<indent>\s*)(cdef|cpdef|def|async def)\s+(?!class\b)[^=#]*?(?P<name>\w+)\s*\(")
 _CYTHON_IMPORT = re.compile(r"^\s*from\s+(fastdht[\w.]*)\s+c?import\s+([\w, ()*]+)|^\s*c?import\s+(fastdht[\w.]*)")
 
 

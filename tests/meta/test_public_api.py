@@ -5,7 +5,11 @@ import importlib.metadata
 
 import fastdht
 
-PUBLIC = ["Contact", "DHTError", "Endpoint", "InfoHash", "NodeId"]
+PUBLIC = [
+    "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "InfoHash", "LocalProtocolError",
+    "Lookup", "LookupConfig", "LookupFailed", "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId",
+    "PersistError", "Pong", "RemoteError", "WriteOutcome", "WriteRejected", "WriteReport", "bencode",
+]
 
 
 def test_public_names_are_the_listed_ones() -> None:

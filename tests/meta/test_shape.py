@@ -11,7 +11,7 @@ from tests.meta.sources import ROOT, functions, module_name, source_files
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
-RATE_CLASS = re.compile(r"Rate class: (packet|batch|lookup|second|command)")
+RATE_CLASS = re.compile(r"Rate class(?:es)?: (packet|batch|lookup|second|command)")
 CODE = source_files(".py", ".pyx", ".pxd")
 OWN_CODE = CODE + [
     path for folder in ("tests", "bench", "fuzz", "tools", "examples") for path in sorted((ROOT / folder).rglob("*.py"))

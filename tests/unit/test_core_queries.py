@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from fastdht._ext.packets import Inbox
 from fastdht.lookup.machine import Machine
+from fastdht.stats import CLOSEST
 from fastdht.testing import builders
 from tests.unit.core_kit import OWN_ID, SECOND, Kit
 
@@ -99,10 +100,11 @@ def test_silence_when_others_answer_then_the_silent_contact_goes_bad():
     assert friends[0] not in builders.unpack_nodes(found[0]["nodes"])
 
 
-class Owner:
-    """Keeps what the core tells the owner of a lookup."""
+class Owner(Machine):
+    """A policy that keeps what the core tells it."""
 
-    def __init__(self):
+    def __init__(self, alpha=3):
+        super().__init__(alpha)
         self.told = []
 
     def on_results(self):
@@ -115,21 +117,26 @@ class Owner:
         self.told.append(error)
 
 
-def open_lookup(kit: Kit, machine, owner, method=GET_PEERS, **changes):
+def open_lookup(kit: Kit, owner, method=GET_PEERS, **changes):
     arguments = {"width": 8, "wide_width": 16, "subnet_limit": 0, "max_queries": 100,
                  "deadline_us": kit.now + 60 * SECOND, "now_us": kit.now, **changes}
     slot = kit.core.open_lookup(method, builders.node_id(77), **arguments)
-    machines, owners = [None] * 4, [None] * 4
-    machines[slot], owners[slot] = machine, owner
-    kit.core.step_lookups(machines, owners, kit.now)
-    return slot, machines, owners
+    owners = [None] * 4
+    owners[slot] = owner
+    kit.core.step_lookups(owners, kit.now)
+    return slot, owners
+
+
+def closest_ids(kit: Kit, slot: int) -> list[bytes]:
+    """Ends the lookup; the ids of the closest that answered."""
+    return [entry[1] for entry in CLOSEST.iter_unpack(kit.core.finish_lookup(slot, 8)[6])]
 
 
 def test_lookup_when_every_node_answers_then_finds_the_closest_and_asks_nobody_twice():
     kit = Kit()
     network = builders.contacts(60, first=10)
     owner = Owner()
-    slot, machines, owners = open_lookup(kit, Machine(3), owner, seeds=[network[0].endpoint.pack()])
+    slot, owners = open_lookup(kit, owner, seeds=[network[0].endpoint.pack()])
     by_endpoint = {contact.endpoint: contact for contact in network}
     asked_endpoints = []
     while "finished" not in owner.told:
@@ -138,9 +145,8 @@ def test_lookup_when_every_node_answers_then_finds_the_closest_and_asks_nobody_t
             named = builders.closest(network, query["target"])
             kit.send(builders.reply(by_endpoint[target].id, query["tid"], nodes=named, token=b"tok"), target)
         kit.core.check_invariants()
-        kit.core.step_lookups(machines, owners, kit.now)
-    found = [(node_id, packed) for node_id, packed, *_ in kit.core.lookup_closest(slot, 8)]
-    assert found == [(c.id, c.endpoint.pack()) for c in builders.closest(network, builders.node_id(77))]
+        kit.core.step_lookups(owners, kit.now)
+    assert closest_ids(kit, slot) == [c.id for c in builders.closest(network, builders.node_id(77))]
     assert len(asked_endpoints) == len(set(asked_endpoints))
 
 
@@ -148,11 +154,11 @@ def test_lookup_when_values_come_then_each_peer_is_handed_over_once():
     kit = Kit()
     owner = Owner()
     remote = builders.contact(10)
-    slot, machines, owners = open_lookup(kit, Machine(3), owner, seeds=[remote.endpoint.pack()])
+    slot, owners = open_lookup(kit, owner, seeds=[remote.endpoint.pack()])
     [(query, target)] = kit.outgoing()
     peers = [builders.endpoint(n) for n in (900, 901, 900)]
     kit.send(builders.reply(remote.id, query["tid"], values=peers), target)
-    kit.core.step_lookups(machines, owners, kit.now)
+    kit.core.step_lookups(owners, kit.now)
     assert kit.core.lookup_values(slot) == [peers[0].pack(), peers[1].pack()]
     assert kit.core.lookup_values(slot) == []
     assert owner.told == ["results", "finished"]
@@ -162,40 +168,40 @@ def test_lookup_when_the_answering_id_is_not_the_one_asked_then_it_does_not_coun
     kit = Kit()
     liar, honest = builders.contact(10), builders.contact(11)
     owner = Owner()
-    slot, machines, owners = open_lookup(kit, Machine(3), owner, seeds=[honest.endpoint.pack()])
+    slot, owners = open_lookup(kit, owner, seeds=[honest.endpoint.pack()])
     [(query, target)] = kit.outgoing()
     kit.send(builders.reply(honest.id, query["tid"], nodes=[liar]), target)
-    kit.core.step_lookups(machines, owners, kit.now)
+    kit.core.step_lookups(owners, kit.now)
     [(query, target)] = kit.outgoing()
     kit.send(builders.reply(builders.node_id(1), query["tid"]), target)
-    kit.core.step_lookups(machines, owners, kit.now)
-    assert [entry[0] for entry in kit.core.lookup_closest(slot, 8)] == [honest.id]
+    kit.core.step_lookups(owners, kit.now)
+    assert closest_ids(kit, slot) == [honest.id]
     assert kit.counter("id_mismatches") == 1
 
 
 def test_lookup_when_a_node_stalls_then_it_goes_on_and_a_late_answer_still_counts():
     kit = Kit(stall_us=SECOND)
-    owner = Owner()
+    owner = Owner(alpha=1)
     slow = builders.contact(10)
-    slot, machines, owners = open_lookup(kit, Machine(1), owner, seeds=[slow.endpoint.pack(),
+    slot, owners = open_lookup(kit, owner, seeds=[slow.endpoint.pack(),
                                                                       builders.endpoint(11).pack()])
     [(query, target)] = kit.outgoing()
     kit.advance(1.1)
-    kit.core.step_lookups(machines, owners, kit.now)
+    kit.core.step_lookups(owners, kit.now)
     assert len(kit.outgoing()) == 1                 # its place in flight went to the other
     kit.send(builders.reply(slow.id, query["tid"]), target)
-    assert [entry[0] for entry in kit.core.lookup_closest(slot, 8)] == [slow.id]
+    assert closest_ids(kit, slot) == [slow.id]
 
 
 def test_lookup_when_closed_then_nothing_more_is_asked_and_late_answers_find_nobody():
     kit = Kit()
     owner = Owner()
     remote = builders.contact(10)
-    slot, machines, owners = open_lookup(kit, Machine(3), owner, seeds=[remote.endpoint.pack()])
+    slot, owners = open_lookup(kit, owner, seeds=[remote.endpoint.pack()])
     [(query, target)] = kit.outgoing()
-    kit.core.close_lookup(slot)
+    kit.core.finish_lookup(slot, 8)
     kit.send(builders.reply(remote.id, query["tid"], nodes=builders.contacts(8, first=20)), target)
-    kit.core.step_lookups(machines, owners, kit.now)
+    kit.core.step_lookups(owners, kit.now)
     assert kit.outgoing() == []
     assert owner.told == []
     kit.core.check_invariants()
@@ -203,20 +209,20 @@ def test_lookup_when_closed_then_nothing_more_is_asked_and_late_answers_find_nob
 
 def test_step_when_the_policy_raises_then_only_its_lookup_fails():
     kit = Kit()
-    owner = Owner()
     error = RuntimeError("policy")
 
-    class Broken:
+    class Broken(Owner):
         def step(self, *counts):
             raise error
 
-    open_lookup(kit, Broken(), owner, seeds=[builders.endpoint(10).pack()])
-    assert owner.told == [error]
+    broken = Broken()
+    open_lookup(kit, broken, seeds=[builders.endpoint(10).pack()])
+    assert broken.told == [error]
 
 
 def test_lookup_when_all_slots_are_taken_then_refused():
     kit = Kit()
-    slots = [open_lookup(kit, Machine(3), Owner())[0] for _ in range(4)]
+    slots = [open_lookup(kit, Owner())[0] for _ in range(4)]
     assert sorted(slots) == [0, 1, 2, 3]
     assert kit.core.open_lookup(GET_PEERS, builders.node_id(1), width=8, wide_width=16, subnet_limit=0,
                                 max_queries=9, deadline_us=0, now_us=0) == -1

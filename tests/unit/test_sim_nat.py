@@ -96,6 +96,24 @@ def test_nat_when_sent_through_then_the_mapping_lives_on(loop: VirtualLoop) -> N
     assert len({source for _, _, source in others[0].got}) == 1
 
 
+def test_nats_when_two_hide_the_same_internal_endpoint_then_told_apart(loop: VirtualLoop) -> None:
+    network, _, inside, others = make(loop, NatKind.FULL_CONE)
+    other_nat = Nat(NatKind.FULL_CONE, Endpoint("11.6.6.6", 1).pack()[:-2])
+    twin = Toy(network, INSIDE, nat=other_nat)
+    inside.send(b"first", OUTSIDE)
+    twin.send(b"second", OUTSIDE)
+    settle(loop, 1)
+    for data, place in [(data, source) for _, data, source in others[0].got]:
+        others[0].send(b"to " + data, place)
+    settle(loop, 1)
+    assert [data for _, data, _ in inside.got] == [b"to first"]
+    assert [data for _, data, _ in twin.got] == [b"to second"]
+    twin.transport.close()
+    inside.send(b"still here", STRANGER)
+    settle(loop, 1)
+    assert len(others[2].got) == 1
+
+
 def test_nat_when_rebooted_then_ports_change(loop: VirtualLoop) -> None:
     _, nat, inside, others = make(loop, NatKind.FULL_CONE)
     inside.send(b"1", OUTSIDE)

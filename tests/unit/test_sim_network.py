@@ -7,6 +7,7 @@ from statistics import median, quantiles
 
 import pytest
 
+from fastdht.errors import ConfigError
 from fastdht.testing import SimNetwork, VirtualLoop, run
 from fastdht.testing.latency import log_normal, uniform
 from fastdht.types import Endpoint
@@ -213,11 +214,17 @@ def test_nobody_when_icmp_is_off_then_silence(loop: VirtualLoop) -> None:
 def test_open_when_taken_then_refused_until_closed(loop: VirtualLoop) -> None:
     network = SimNetwork(loop)
     a = Toy(network, A)
-    with pytest.raises(OSError, match=r"11\.0\.0\.1:6881"):
+    with pytest.raises(ConfigError, match=r"11\.0\.0\.1:6881"):
         network.open(A)
     a.transport.close()
     a.transport.close()
     Toy(network, A)
+
+
+def test_open_when_the_port_is_0_then_a_free_one_is_taken(loop: VirtualLoop) -> None:
+    network = SimNetwork(loop)
+    opened = [network.open(Endpoint("11.0.0.1", 0)).local for _ in range(3)]
+    assert len(set(opened)) == 3 and all(place.ip == "11.0.0.1" and place.port >= 49_152 for place in opened)
 
 
 def test_close_when_datagrams_wait_then_nothing_is_called_afterwards(loop: VirtualLoop) -> None:

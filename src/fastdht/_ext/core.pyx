@@ -88,8 +88,8 @@ cdef class Core:
                 due = other
         return due
 
-    def step_lookups(self, list machines, list lookups, int64_t now_us) -> None:
-        """Step each dirty lookup once: `machines[slot].step(…)` says how many to ask, `lookups[slot]` gets results and end.
+    def step_lookups(self, list branches, int64_t now_us) -> None:
+        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of results and end.
 
         An exception in a step fails that lookup only.
         """
@@ -103,22 +103,23 @@ cdef class Core:
             if slot == NO_SLOT:
                 return
             view = pool.view(slot)
+            branch = branches[slot]
             try:
-                wanted = machines[slot].step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
+                wanted = branch.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
                 if view.flags & FLAG_RESULTS:
-                    lookups[slot].on_results()
+                    branch.on_results()
                 if wanted < 0:
-                    lookups[slot].on_finished()
+                    branch.on_finished()
                 elif wanted > 0 and pool.lists[slot].is_active:
                     ask_closest(self.state, slot, wanted, now_us)
             except Exception as error:
-                lookups[slot].on_failed(error)
+                branch.on_failed(error)
 
     def has_dirty(self) -> bool:
         return self.state.shortlists.dirty_count > 0
 
-    def open_lookup(self, int method, target, *, int width, int wide_width, int subnet_limit, int max_queries,
-                    int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, int want=0, bint is_fixed=False) -> int:
+    def open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
+                    int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False) -> int:
         """Open a lookup of a krpc Method for 20 bytes; returns its slot, or -1 when all are in use.
 
         Candidates are the closest of the table and `seeds`, compact endpoints asked before their ids are known; with
@@ -139,7 +140,6 @@ cdef class Core:
         shortlist.started_us = now_us
         shortlist.deadline_us = deadline_us
         shortlist.noseed = noseed
-        shortlist.want = want
         shortlist.is_fixed = is_fixed
         if not is_fixed:
             count = self.state.table.copy_closest(target, SEED_CONTACTS, contacts)
@@ -153,24 +153,23 @@ cdef class Core:
         self.state.shortlists.mark_dirty(slot)
         return slot
 
-    def close_lookup(self, uint32_t slot) -> None:
-        """Free a lookup's slot; what is still out for it is answered to nobody."""
+    def finish_lookup(self, uint32_t slot, uint32_t limit) -> tuple:
+        """Free a lookup's slot: what is still out for it is answered to nobody. Returns what it knew:
+
+        (queries, responses, failures, values, values dropped, µs to the first value or -1, the `limit` closest that
+        answered and the values, packed as fastdht.stats reads them).
+        """
+        cdef Shortlist* shortlist = &self.state.shortlists.lists[slot]
+        cdef int64_t first = shortlist.first_value_us - shortlist.started_us if shortlist.value_count else -1
+        result = (shortlist.queries, shortlist.responses, shortlist.failures, shortlist.value_count,
+                  shortlist.values_dropped, first, self.state.shortlists.pack_closest(slot, limit),
+                  self.state.shortlists.pack_values(slot))
         self.state.shortlists.close(slot)
+        return result
 
     def lookup_values(self, uint32_t slot) -> list:
         """Compact endpoints of the peers found since the last call."""
         return self.state.shortlists.take_values(slot)
-
-    def lookup_closest(self, uint32_t slot, uint32_t limit) -> list:
-        """The closest that answered: (id, compact endpoint, token, rtt in µs, hops) each, closest first."""
-        return self.state.shortlists.closest(slot, limit)
-
-    def lookup_counts(self, uint32_t slot) -> tuple:
-        """(queries, responses, failures, values, values dropped, µs to the first value or -1)."""
-        cdef Shortlist* shortlist = &self.state.shortlists.lists[slot]
-        first = shortlist.first_value_us - shortlist.started_us if shortlist.value_count else -1
-        return (shortlist.queries, shortlist.responses, shortlist.failures, shortlist.value_count,
-                shortlist.values_dropped, first)
 
     def query(self, int method, bytes endpoint, uint32_t caller, int64_t now_us, *, target=None, token=None,
               int port=0, bint implied_port=False, bint seed=False, bint noseed=False, bint scrape=False, int want=0,
@@ -248,6 +247,7 @@ cdef class Core:
         """Become another node: queries carry the new id, the table is filed anew."""
         cdef bytes held = id_bytes(own_id)
         memcpy(self.state.own_id, <const uint8_t*>held, ID_SIZE)
+        memcpy(self.state.shortlists.own_id, <const uint8_t*>held, ID_SIZE)
         if self.state.has_table:
             self.state.table.change_id(held)
 

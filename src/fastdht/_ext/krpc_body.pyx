@@ -9,7 +9,7 @@ from libc.string cimport memcmp
 from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, FAMILY_V4, FAMILY_V6, read_compact
 from fastdht._ext.bencode cimport VALUE_DEPTH, VALUE_TOKENS, is_digit, open_scanner, scan_string, skip_value
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE
-from fastdht._ext.krpc cimport HAS_CAS, HAS_INTERVAL, HAS_NUM, HAS_PORT, HAS_SEQ, WANT_V4, WANT_V6
+from fastdht._ext.krpc_message cimport HAS_CAS, HAS_INTERVAL, HAS_NUM, HAS_PORT, HAS_SEQ, WANT_V4, WANT_V6
 from fastdht._ext.lenient cimport (
     clear, enter, has_more, peek, read_flag, read_number, read_string, skip_stored_value)
 

@@ -139,11 +139,11 @@ cdef class Outbox:
         self.commit(<uint32_t>len(data))
         return True
 
-    def take(self, limit: int = MAX_CAPACITY) -> list:
-        """Remove and return up to `limit` queued datagrams as pairs (data, compact target), oldest first."""
+    def take(self) -> list:
+        """Remove and return all queued datagrams as pairs (data, compact target), oldest first."""
         cdef Outgoing* slot
         batch = []
-        while self.count and len(batch) < limit:
+        while self.count:
             slot = self.peek(0)
             batch.append((slot.data[:slot.size], dump_compact(&slot.target)))
             self.drop_oldest(1)

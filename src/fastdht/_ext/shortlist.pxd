@@ -19,6 +19,7 @@ cdef enum:
     MAX_VALUES_PER_REPLY = 200
     NO_CANDIDATE = 0xFF
     VALUE_BUCKETS = 4           # hash buckets per value kept
+    FIRST_BUCKETS = 64          # buckets before the index first grows
 
 
 cdef enum CandidateState:
@@ -45,6 +46,21 @@ cdef struct Candidate:          # what is seldom read; state and sort keys stand
     uint8_t depth               # hops from the seeds
     uint8_t token_size
     uint8_t token[MAX_TOKEN]
+
+
+cdef packed struct PackedClosest:   # 109 bytes, for Python: fastdht.stats.CLOSEST
+    uint32_t rtt_us
+    uint8_t id[20]
+    uint8_t size                # of the endpoint: 6 or 18
+    uint8_t endpoint[18]
+    uint8_t hops
+    uint8_t token_size
+    uint8_t token[MAX_TOKEN]
+
+
+cdef packed struct PackedValue:     # 19 bytes: fastdht.stats.VALUE
+    uint8_t size
+    uint8_t endpoint[18]
 
 
 cdef struct View:               # of the `width` closest that have not failed
@@ -76,6 +92,7 @@ cdef struct Shortlist:
     uint32_t failures           # errors and silence
     uint32_t values_dropped     # peers beyond the room for them
     uint32_t value_count
+    uint32_t value_buckets      # of the index in use: it grows with the values, so that a few cost little to clear
     uint32_t values_taken       # how many of them the policy has already received
     int64_t started_us
     int64_t deadline_us
@@ -102,6 +119,7 @@ cdef class ShortlistPool:
     cdef uint32_t dirty_count
     cdef HashKey key
     cdef AddressFilter addresses
+    cdef uint8_t own_id[20]     # others name us too: we are no candidate
     cdef uint32_t open(self, const uint8_t* target, int method) noexcept nogil      # NO_SLOT when all are in use
     cdef void close(self, uint32_t slot) noexcept nogil
     cdef bint is_current(self, uint32_t slot, uint32_t generation) noexcept nogil
@@ -117,4 +135,7 @@ cdef class ShortlistPool:
     cdef void merge_nodes(self, uint32_t slot, const Span* nodes, uint16_t family, uint32_t record, int depth) noexcept nogil
     cdef void merge_values(self, uint32_t slot, const Span* values, uint16_t family, int64_t now_us) noexcept nogil
     cdef list take_values(self, uint32_t slot)
-    cdef list closest(self, uint32_t slot, uint32_t limit)
+    cdef bytes pack_closest(self, uint32_t slot, uint32_t limit)
+    cdef bytes pack_values(self, uint32_t slot)
+    cdef void index_value(self, uint32_t slot, uint32_t number) noexcept nogil
+    cdef void grow_index(self, uint32_t slot) noexcept nogil

@@ -6,11 +6,13 @@ into ANSWERED. `in_flight` falls exactly once per question: when the candidate l
 when the lookup closes, so that what is still out for it finds nobody. Candidates keep their place in `candidates` for
 life (transactions name it); only `order` is sorted. An endpoint is a candidate at most once, so nobody is asked twice.
 """
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from fastdht._ext.addresses cimport (
-    FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be32, read_compact, same_endpoint, subnet_of)
+    FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be32, read_compact, same_endpoint, subnet_of,
+    write_compact)
 from fastdht._ext.hashing cimport load_key
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, distance_between, is_less, same_id
 from fastdht._ext.krpc cimport next_value
@@ -76,9 +78,6 @@ cdef class ShortlistPool:
         cdef Shortlist* shortlist = &self.lists[slot]
         if not shortlist.is_active:
             return
-        if shortlist.value_count:
-            memset(&self.value_index[<size_t>slot * self.max_values * VALUE_BUCKETS], 0,
-                   <size_t>self.max_values * VALUE_BUCKETS * sizeof(uint16_t))
         shortlist.is_active = False
         shortlist.generation += 1
         self.free_slots[self.free_count] = slot
@@ -121,7 +120,7 @@ cdef class ShortlistPool:
             return False
         if has_id:
             distance = distance_between(contact.id, shortlist.target)
-            if is_known_id(shortlist, contact.id):
+            if is_known_id(shortlist, contact.id) or same_id(contact.id, self.own_id):
                 return False
         if shortlist.subnet_limit and is_crowded(shortlist, &contact.endpoint):
             return False
@@ -250,16 +249,18 @@ cdef class ShortlistPool:
     cdef void add_value(self, uint32_t slot, const Endpoint* peer, int64_t now_us) noexcept nogil:  # R0
         """Keep a peer once; beyond the room for them peers are counted, not kept."""
         cdef Shortlist* shortlist = &self.lists[slot]
-        cdef uint32_t buckets = self.max_values * VALUE_BUCKETS
         cdef Endpoint* kept = &self.values[<size_t>slot * self.max_values]
-        cdef uint16_t* index = &self.value_index[<size_t>slot * buckets]
-        cdef uint32_t at = <uint32_t>(((hash_endpoint(&self.key, peer) >> 32) * buckets) >> 32)
+        cdef uint16_t* index = &self.value_index[<size_t>slot * self.max_values * VALUE_BUCKETS]
+        cdef uint32_t at
         if peer.port == 0:
             return
-        while index[at]:                # ends: at most a quarter of the buckets is ever in use
+        if shortlist.value_count * VALUE_BUCKETS >= shortlist.value_buckets:
+            self.grow_index(slot)
+        at = <uint32_t>(((hash_endpoint(&self.key, peer) >> 32) * shortlist.value_buckets) >> 32)
+        while index[at]:                # ends: most buckets are empty
             if same_endpoint(&kept[index[at] - 1], peer):
                 return
-            at = at + 1 if at + 1 < buckets else 0
+            at = at + 1 if at + 1 < shortlist.value_buckets else 0
         if shortlist.value_count == self.max_values:
             shortlist.values_dropped += 1
             return
@@ -270,6 +271,27 @@ cdef class ShortlistPool:
         index[at] = <uint16_t>shortlist.value_count
         shortlist.flags |= FLAG_RESULTS
 
+    cdef void grow_index(self, uint32_t slot) noexcept nogil:  # R0
+        """Make the index four times as large, up to four buckets for every value there is room for, and fill it anew."""
+        cdef Shortlist* shortlist = &self.lists[slot]
+        cdef uint32_t most = self.max_values * VALUE_BUCKETS, number
+        cdef uint32_t buckets = shortlist.value_buckets * 4 if shortlist.value_buckets else FIRST_BUCKETS
+        if shortlist.value_buckets == most:
+            return
+        shortlist.value_buckets = buckets if buckets < most else most
+        memset(&self.value_index[<size_t>slot * most], 0, shortlist.value_buckets * sizeof(uint16_t))
+        for number in range(1, shortlist.value_count + 1):
+            self.index_value(slot, number)
+
+    cdef void index_value(self, uint32_t slot, uint32_t number) noexcept nogil:  # R0
+        cdef Shortlist* shortlist = &self.lists[slot]
+        cdef const Endpoint* peer = &self.values[<size_t>slot * self.max_values + number - 1]
+        cdef uint16_t* index = &self.value_index[<size_t>slot * self.max_values * VALUE_BUCKETS]
+        cdef uint32_t at = <uint32_t>(((hash_endpoint(&self.key, peer) >> 32) * shortlist.value_buckets) >> 32)
+        while index[at]:
+            at = at + 1 if at + 1 < shortlist.value_buckets else 0
+        index[at] = <uint16_t>number
+
     cdef list take_values(self, uint32_t slot):
         """Peers found since the last call, as compact endpoints of 6 or 18 bytes."""
         cdef Shortlist* shortlist = &self.lists[slot]
@@ -278,20 +300,30 @@ cdef class ShortlistPool:
         shortlist.values_taken = shortlist.value_count
         return [dump_compact(&kept[i]) for i in range(first, shortlist.value_count)]
 
-    cdef list closest(self, uint32_t slot, uint32_t limit):
-        """The `limit` closest that answered: (id, compact endpoint, token, rtt in µs, hops), closest first."""
+    cdef bytes pack_closest(self, uint32_t slot, uint32_t limit):
+        """The `limit` closest that answered, closest first, as PackedClosest records."""
         cdef Shortlist* shortlist = &self.lists[slot]
-        cdef Candidate* candidate
-        cdef uint32_t i
-        found = []
+        cdef PackedClosest records[MAX_CANDIDATES]
+        cdef uint32_t i, count = 0
         for i in range(shortlist.count):
-            candidate = &shortlist.candidates[shortlist.order[i]]
+            if count == limit:
+                break
             if shortlist.state[shortlist.order[i]] == CANDIDATE_ANSWERED:
-                found.append((candidate.id[:ID_SIZE], dump_compact(&candidate.endpoint),
-                              candidate.token[:candidate.token_size], candidate.rtt_us, candidate.depth))
-                if len(found) == limit:
-                    break
-        return found
+                pack_candidate(&shortlist.candidates[shortlist.order[i]], &records[count])
+                count += 1
+        return (<uint8_t*>records)[:count * sizeof(PackedClosest)]
+
+    cdef bytes pack_values(self, uint32_t slot):
+        """All peers found, in the order they came, as PackedValue records."""
+        cdef Shortlist* shortlist = &self.lists[slot]
+        cdef Endpoint* kept = &self.values[<size_t>slot * self.max_values]
+        cdef uint32_t i
+        cdef bytes packed = PyBytes_FromStringAndSize(NULL, shortlist.value_count * sizeof(PackedValue))
+        cdef PackedValue* records = <PackedValue*><uint8_t*>packed
+        for i in range(shortlist.value_count):
+            memset(&records[i], 0, sizeof(PackedValue))
+            records[i].size = <uint8_t>write_compact(&kept[i], records[i].endpoint)
+        return packed
 
     def check_invariants(self):
         """Raise AssertionError where a shortlist contradicts itself; for tests and the fuzzer."""
@@ -384,6 +416,16 @@ cdef void insert_sorted(Shortlist* shortlist, uint32_t index) noexcept nogil:  #
             high = middle
     memmove(&shortlist.order[low + 1], &shortlist.order[low], shortlist.count - 1 - low)
     shortlist.order[low] = <uint8_t>index
+
+
+cdef void pack_candidate(const Candidate* candidate, PackedClosest* out) noexcept nogil:  # R0
+    memset(out, 0, sizeof(PackedClosest))
+    out.rtt_us = candidate.rtt_us
+    memcpy(out.id, candidate.id, ID_SIZE)
+    out.size = <uint8_t>write_compact(&candidate.endpoint, out.endpoint)
+    out.hops = candidate.depth
+    out.token_size = candidate.token_size
+    memcpy(out.token, candidate.token, candidate.token_size)
 
 
 cdef inline void leave_flight(Shortlist* shortlist, Candidate* candidate) noexcept nogil:

@@ -46,6 +46,7 @@ cdef class State:
         self.outbox = Outbox(config.outbox)
         self.transactions = TransactionTable(config.transactions, secret[:16], config.stall_us, config.timeout_us)
         self.shortlists = ShortlistPool(config.lookups, config.values_per_lookup, secret[16:32], self.addresses)
+        memcpy(self.shortlists.own_id, self.own_id, ID_SIZE)
         self.throttle = Throttle(secret[32:48], **config.throttle.arguments())
         self.has_table = not self.has_frontier
         if self.has_table:

@@ -12,6 +12,7 @@ from fastdht._ext.hashing cimport mix_words, next_random, seed_rng
 from fastdht._ext.krpc cimport (DECODE_NO_ARGUMENTS, DECODE_NO_METHOD, DECODE_OK, HAS_PORT, KIND_QUERY,
                                 METHOD_ANNOUNCE_PEER, METHOD_FIND_NODE, METHOD_GET_PEERS, METHOD_PING, WANT_V4, decode)
 from fastdht._ext.swarm_liars cimport distort
+from fastdht._ext.swarm_memory cimport swarm_allocate, swarm_prefetch
 from fastdht._ext.swarm_population cimport (HOST_BITS, NO_SERIAL, ROLE_DEAD, ROLE_HONEST, ROLE_OTHER_PORT,
                                             ROLE_REFLECTOR, ROLE_TWO_REPLIES, ROLE_WRONG_TID, draw_key)
 from fastdht._ext.swarm_replies cimport MAX_VALUES, REPLY_ROOM, TOKEN_BYTES, write_refusal, write_reply
@@ -48,7 +49,7 @@ cdef class Responder:
         self.has_widened = widened
         self.torrents = torrents
         self.has_values_everywhere = values_everywhere
-        self.asked_counts = <uint32_t*>calloc(self.people.total, sizeof(uint32_t))
+        self.asked_counts = <uint32_t*>swarm_allocate(<size_t>self.people.total * sizeof(uint32_t))
         self.store = <StoredPeer*>calloc(STORE_SETS * STORE_WAYS, sizeof(StoredPeer))
         self.store_next = <uint16_t*>calloc(STORE_SETS, sizeof(uint16_t))
         if not self.asked_counts or not self.store or not self.store_next:
@@ -117,7 +118,7 @@ cdef class Responder:
                 if self.message.method == METHOD_FIND_NODE or self.message.method == METHOD_GET_PEERS:
                     return self.refuse(203, b"Protocol Error", out)
                 return self.refuse(204, b"Method Unknown", out)
-            self.shape_of(serial, &shape)
+            self.shape_of(serial, asked.place, &shape)
             if not self.message.want or self.message.want & WANT_V4:
                 self.add_nodes(&shape)
             if self.message.method == METHOD_GET_PEERS:
@@ -151,13 +152,13 @@ cdef class Responder:
         self.draft.value_count = 0
         self.draft.nesting = 0
         self.draft.pad_to = 0
-        self.people.write_id(serial, self.draft.id)
+        self.people.write_id(serial, asked.place, self.draft.id)
 
-    cdef void shape_of(self, uint32_t serial, TableShape* shape) noexcept nogil:  # R0
+    cdef void shape_of(self, uint32_t serial, uint32_t place, TableShape* shape) noexcept nogil:  # R0
         """How the node keeps its table; all of it follows from the seed."""
         cdef uint64_t trait = mix_words(&self.trait_key, serial, 1)
         cdef uint32_t draw = <uint32_t>(trait >> 8) & 0xFFFF
-        shape.place = self.people.place_of(serial)
+        shape.place = place
         shape.prefix = read_be64(self.draft.id)
         shape.is_widened = self.has_widened and trait & 1
         shape.width = K
@@ -170,6 +171,8 @@ cdef class Responder:
         cdef uint32_t ranks[MAX_WIDTH]
         cdef uint32_t i, count
         count = closest_contacts(self.people, &self.table_key, shape, read_be64(self.message.target), ranks)
+        for i in range(count):
+            swarm_prefetch(&self.people.nodes[ranks[i]])
         for i in range(count):
             self.people.write_contact(&self.people.nodes[ranks[i]], self.draft.nodes + 26 * i)
         self.draft.nodes_size = 26 * count
@@ -289,15 +292,42 @@ cdef class Responder:
         cdef TableShape shape
         cdef uint32_t ranks[MAX_WIDTH]
         cdef uint8_t contacts[26 * MAX_WIDTH]
-        cdef uint32_t i, count
+        cdef uint32_t i, count, place
         if not 0 <= serial < self.people.total or len(target) != 20:
             raise ValueError(f"serial {serial} of {self.people.total}, target of {len(target)} bytes; 20 needed")
-        self.people.write_id(serial, self.draft.id)
-        self.shape_of(serial, &shape)
+        place = self.people.place_of(serial)
+        self.people.write_id(serial, place, self.draft.id)
+        self.shape_of(serial, place, &shape)
         count = closest_contacts(self.people, &self.table_key, &shape, read_be64(target), ranks)
         for i in range(count):
             self.people.write_contact(&self.people.nodes[ranks[i]], contacts + 26 * i)
         return contacts[:26 * count]
+
+    def replay(self, queries: list, rounds: int) -> int:
+        """Answer each query `rounds` times in memory, every time as another node; the bytes made. For benchmarks."""
+        cdef bytearray room = bytearray(REPLY_ROOM)
+        cdef uint8_t* out = room
+        cdef Asked* asked = <Asked*>calloc(max(len(queries), 1), sizeof(Asked))
+        cdef uint32_t i, round, serial, count = len(queries), round_count = rounds
+        cdef uint64_t made = 0, number = 0
+        cdef Outcome outcome
+        cdef Role role
+        if not asked:
+            raise MemoryError(f"no memory for {count} queries")
+        for i in range(count):
+            asked[i].data = queries[i]
+            asked[i].size = <uint32_t>len(queries[i])
+        with nogil:
+            for round in range(round_count):
+                for i in range(count):
+                    number += <uint64_t>0x9E3779B97F4A7C15
+                    asked[i].place = self.people.place_of(<uint32_t>((number >> 32) * self.people.first_serial[1] >> 32))
+                    role = self.admit(asked[i].place, &serial)
+                    if role != ROLE_DEAD:
+                        self.respond(&asked[i], serial, role, out, &outcome)
+                        made += outcome.size
+        free(asked)
+        return made
 
     def torrent(self, number: int) -> bytes:
         """The infohash of a synthetic torrent, 0 ≤ number < torrents."""
@@ -322,7 +352,7 @@ cdef class Responder:
         return dict(self.totals)
 
     def asked(self, start: int, count: int) -> bytes:
-        """Datagrams received by each contact from serial `start`: native uint32, as many as there are up to `count`."""
+        """Datagrams received by each of `count` contacts from serial `start`: native uint32."""
         cdef uint32_t first = min(start, self.people.total)
         cdef uint32_t last = min(start + count, self.people.total)
         return (<const uint8_t*>(self.asked_counts + first))[:4 * <Py_ssize_t>(last - first)]

@@ -87,7 +87,7 @@ cdef class DelayLine:
         return self.delay_of(serial)
 
 
-def delay_at(quantile):
+cdef int64_t delay_at(double quantile) except -1:
     """Microseconds below which that share of the nodes answers."""
     if quantile > 1 - SLOW_SHARE:
         low, high = SLOW_US

@@ -7,4 +7,5 @@ from fastdht._ext.swarm_population cimport Population, Role
 from fastdht._ext.swarm_replies cimport Draft
 
 
-cdef void distort(Population people, const HashKey* key, Role role, uint32_t serial, const Message* message, Draft* draft) noexcept nogil
+cdef void distort(Population people, const HashKey* key, Role role, uint32_t serial, const Message* message,
+                  Draft* draft) noexcept nogil

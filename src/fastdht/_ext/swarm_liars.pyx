@@ -68,7 +68,8 @@ cdef void name_bogons(const HashKey* key, uint32_t serial, uint64_t aim, Draft* 
             draft.nodes[25] = 0
 
 
-cdef void name_crowd(Population people, const HashKey* key, uint32_t serial, uint64_t aim, Draft* draft) noexcept nogil:  # R0
+cdef void name_crowd(Population people, const HashKey* key, uint32_t serial, uint64_t aim,
+                     Draft* draft) noexcept nogil:  # R0
     cdef uint32_t i
     cdef VirtualNode* node
     if not draft.has_nodes:

@@ -1,27 +1,37 @@
 """The virtual network's sockets and loop: recvmmsg, answer, sendmmsg, without Python. Rate class: packet.
 
 A wildcard socket for each port learns by IP_PKTINFO which 127.x.y.z was asked and answers from it. The loop runs in
-whatever thread calls `serve`, with the interpreter released, until `stop`; it is the only reader of its clock.
-Linux only: elsewhere opening fails with ENOSYS.
+whatever thread calls `serve`, with the interpreter released, until `stop`. It stands for another machine, so it reads
+the clock itself and shares no socket code with the engine but the batches of mmsg. Linux only.
 """
+import errno
 import os
+import select
+import socket
+import struct
 
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
-from fastdht._ext.swarm cimport Asked, Outcome
+from fastdht._ext cimport linux
+from fastdht._ext.addresses cimport FAMILY_V4, Endpoint
+from fastdht._ext.linux cimport CMSG_FIRSTHDR, msghdr, recvmmsg, sendmmsg
+from fastdht._ext.mmsg cimport BATCH, CONTROL_WORDS, make_batch, read_datagram, read_local, write_local, write_name
+from fastdht._ext.packets cimport Incoming
+from fastdht._ext.swarm cimport Outcome
 from fastdht._ext.swarm_delay cimport Waiting
-from fastdht._ext.swarm_population cimport HOST_BITS, ROLE_DEAD, ROLE_OTHER_PORT, Role
+from fastdht._ext.swarm_population cimport HOST_BITS, ROLE_DEAD, ROLE_OTHER_PORT
 from fastdht._ext.swarm_replies cimport REPLY_ROOM
-from fastdht._ext.swarm_socket cimport (SWARM_BATCH, SWARM_OUT, swarm_asked_ip, swarm_close, swarm_data, swarm_drops,
-                                        swarm_event, swarm_inbox, swarm_now_us, swarm_open, swarm_outbox, swarm_poller,
-                                        swarm_port, swarm_queue, swarm_receive, swarm_send, swarm_signal, swarm_size,
-                                        swarm_source_ip, swarm_source_port, swarm_buffer, swarm_wait, swarm_watch)
+from fastdht._ext.swarm_wait cimport SWARM_READY, swarm_now_us, swarm_wait
 
 cdef enum:
-    WAKE = 0xFFFFFFFF           # epoll's number of the eventfd
-    BATCHES_PER_WAKE = 8        # then the wheel and the other sockets get their turn
+    BATCHES_PER_WAKE = 8        # then the delayed answers and the other sockets get their turn
+    IDLE_MS = 1000
+    TICK_MS = 1                 # while delayed answers wait
 
 SOCKET_BYTES = 4 << 20          # the default of 208 KiB holds 166 datagrams
+MEMINFO_WORDS = struct.Struct("=16I")
+MEMINFO_DROPS = 8               # position of the drop count; exact even when no packet followed the last drop
 
 
 cdef class SwarmLoop:
@@ -31,94 +41,118 @@ cdef class SwarmLoop:
     """
 
     def __cinit__(self, Responder responder, DelayLine delays=None):
-        cdef uint32_t i
         self.responder = responder
         self.delays = delays
-        self.wake = self.poller = -1
-        self.sockets = <int*>malloc((responder.people.ports + 1) * sizeof(int))
-        self.inbox = calloc(1, sizeof(swarm_inbox))
-        self.outbox = calloc(1, sizeof(swarm_outbox))
-        self.rooms = <uint8_t*>malloc(SWARM_OUT * REPLY_ROOM)
-        if not self.sockets or not self.inbox or not self.outbox or not self.rooms:
-            raise MemoryError("no memory for the swarm's sockets")
-        self.open_all()
+        self.sockets = []
+        self.wake = -1
+        if not linux.HAS_BATCHES:
+            raise OSError(errno.ENOSYS, "a swarm needs Linux: it answers from many addresses by one socket")
+        self.incoming = make_batch()
+        self.outgoing = make_batch()
+        self.queries = <uint8_t*>malloc(BATCH * QUERY_ROOM)
+        self.replies = <uint8_t*>malloc(BATCH * REPLY_ROOM)
+        self.descriptors = <int*>malloc((responder.people.ports + 1) * sizeof(int))
+        if not self.queries or not self.replies or not self.descriptors:
+            raise MemoryError("no memory for the swarm's datagrams")
+        try:
+            self.open_all()
+        except OSError:
+            self.close()
+            raise
 
     def __dealloc__(self):
-        self.close_sockets()
-        free(self.sockets)
-        free(self.inbox)
-        free(self.outbox)
-        free(self.rooms)
-
-    def open_all(self):
-        """One socket a port, the one for answers from elsewhere, the poller and the wake-up."""
-        cdef uint32_t i
-        cdef int port
-        for i in range(self.responder.people.ports):
-            port = self.responder.people.base_port + i if i or self.responder.people.base_port else 0
-            self.sockets[i] = check(swarm_open(port, SOCKET_BYTES), port)
-            self.socket_count = i + 1
-            if port == 0:
-                self.responder.people.base_port = check(swarm_port(self.sockets[0]), 0)
-        self.sockets[self.socket_count] = check(swarm_open(0, SOCKET_BYTES), 0)
-        self.socket_count += 1
-        self.buffer_bytes = swarm_buffer(self.sockets[0])
-        self.poller = check(swarm_poller(), 0)
-        self.wake = check(swarm_event(), 0)
-        check(swarm_watch(self.poller, self.wake, <uint32_t>WAKE), 0)
-        for i in range(self.responder.people.ports):
-            check(swarm_watch(self.poller, self.sockets[i], i), 0)
-
-    cdef void close_sockets(self) noexcept nogil:
-        cdef uint32_t i
-        for i in range(self.socket_count):
-            swarm_close(self.sockets[i])
-        self.socket_count = 0
-        if self.poller >= 0:
-            swarm_close(self.poller)
         if self.wake >= 0:
-            swarm_close(self.wake)
-        self.poller = self.wake = -1
+            os.close(self.wake)
+        free(self.incoming)
+        free(self.outgoing)
+        free(self.queries)
+        free(self.replies)
+        free(self.descriptors)
+
+    cdef int open_all(self) except -1:
+        """One socket a port, the one for answers from elsewhere, the poller and the wake-up."""
+        self.poll = select.epoll()
+        self.poller = self.poll.fileno()
+        self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.poll.register(self.wake, select.EPOLLIN)
+        for i in range(self.responder.people.ports):
+            is_open_choice = i == 0 and self.responder.people.base_port == 0
+            self.open_socket(0 if is_open_choice else self.responder.people.base_port + i)
+            if is_open_choice:
+                self.responder.people.base_port = self.sockets[0].getsockname()[1]
+            self.poll.register(self.sockets[i], select.EPOLLIN)
+        self.open_socket(0)
+        self.buffer_bytes = self.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        return 0
+
+    cdef int open_socket(self, int port) except -1:
+        """Append a wildcard socket with large buffers that tells who was asked."""
+        cdef int pktinfo = linux.IP_PKTINFO
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sockets.append(sock)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+        sock.setsockopt(socket.IPPROTO_IP, pktinfo, 1)
+        try:
+            sock.bind(("", port))
+        except OSError as error:
+            raise OSError(error.errno, f"cannot open UDP port {port}: {error.strerror}") from None
+        self.descriptors[self.socket_count] = sock.fileno()
+        self.socket_count += 1
+        return 0
 
     cdef void run(self) noexcept nogil:
-        cdef uint32_t ready[SWARM_BATCH]
-        cdef int i, count
+        cdef int ready[SWARM_READY]
+        cdef int i, count, timeout_ms
+        cdef uint32_t index
         while not self.is_stopping:
-            count = swarm_wait(self.poller, ready, 1 if self.delays is not None and self.delays.count else 1000)
+            timeout_ms = TICK_MS if self.delays is not None and self.delays.count else IDLE_MS
+            count = swarm_wait(self.poller, ready, timeout_ms)
             for i in range(count):
-                if ready[i] != <uint32_t>WAKE:
-                    self.drain(<int>ready[i])
+                for index in range(self.socket_count):
+                    if self.descriptors[index] == ready[i]:
+                        self.drain(index)
+                        break
             if self.delays is not None:
                 self.run_due(swarm_now_us())
 
-    cdef void drain(self, int index) noexcept nogil:
-        cdef int round, count
-        cdef int64_t now_us
+    cdef void drain(self, uint32_t index) noexcept nogil:  # R0
+        cdef int round, i, count
         for round in range(BATCHES_PER_WAKE):
-            count = swarm_receive(self.sockets[index], <swarm_inbox*>self.inbox)
+            for i in range(BATCH):
+                self.incoming.parts[i].iov_base = self.queries + i * QUERY_ROOM
+                self.incoming.parts[i].iov_len = QUERY_ROOM
+                self.incoming.headers[i].msg_hdr.msg_namelen = sizeof(self.incoming.names[i])
+                self.incoming.headers[i].msg_hdr.msg_controllen = CONTROL_WORDS * 8
+            count = recvmmsg(self.descriptors[index], self.incoming.headers, BATCH, linux.MSG_DONTWAIT, NULL)
             if count <= 0:
                 return
-            now_us = swarm_now_us() if self.delays is not None else 0
-            self.take_batch(index, count, now_us)
+            self.take_batch(index, count, swarm_now_us() if self.delays is not None else 0)
             self.flush()
-            if count < SWARM_BATCH:
+            if count < BATCH:
                 return
 
-    cdef void take_batch(self, int index, int count, int64_t now_us) noexcept nogil:  # R0
-        cdef swarm_inbox* inbox = <swarm_inbox*>self.inbox
+    cdef void take_batch(self, uint32_t index, int count, int64_t now_us) noexcept nogil:  # R0
+        cdef Incoming datagram
+        cdef Endpoint local
         cdef Asked asked
         cdef uint32_t serial
         cdef Role role
         cdef int i
         for i in range(count):
-            asked.place = (<uint32_t>index << HOST_BITS) | (swarm_asked_ip(inbox, i) & 0xFFFFFF)
+            memset(&local, 0, sizeof(Endpoint))
+            if CMSG_FIRSTHDR(&self.incoming.headers[i].msg_hdr) != NULL:
+                read_local(CMSG_FIRSTHDR(&self.incoming.headers[i].msg_hdr), &local)
+            asked.place = (index << HOST_BITS) | (<uint32_t>local.low & 0xFFFFFF)
             role = self.responder.admit(asked.place, &serial)
             if role == ROLE_DEAD:
                 continue
-            asked.data = swarm_data(inbox, i)
-            asked.size = swarm_size(inbox, i)
-            asked.source_ip = swarm_source_ip(inbox, i)
-            asked.source_port = swarm_source_port(inbox, i)
+            read_datagram(self.incoming, i, &datagram)
+            asked.data = datagram.data
+            asked.size = 0 if datagram.is_truncated else datagram.size
+            asked.source_ip = <uint32_t>datagram.source.low
+            asked.source_port = datagram.source.port
             if self.delays is not None:
                 if self.delays.put(&asked, serial, now_us):
                     continue
@@ -139,28 +173,40 @@ cdef class SwarmLoop:
         self.flush()
 
     cdef void answer(self, const Asked* asked, uint32_t serial, Role role) noexcept nogil:  # R0
-        """Queue what the node sends; a change of socket, or a full outbox, first sends what is queued."""
+        """Queue what the node sends; a change of socket, or a full batch, first sends what is queued."""
         cdef Outcome outcome
         cdef uint32_t i
-        cdef int socket = <int>(asked.place >> HOST_BITS) if role != ROLE_OTHER_PORT else <int>self.socket_count - 1
+        cdef uint32_t index = asked.place >> HOST_BITS if role != ROLE_OTHER_PORT else self.socket_count - 1
         cdef uint8_t* room
-        if self.pending + 2 > SWARM_OUT or socket != self.pending_socket:
+        if self.pending + 2 > <uint32_t>BATCH or index != self.pending_socket:
             self.flush()
-        self.pending_socket = socket
-        room = self.rooms + <size_t>self.pending * REPLY_ROOM
+        self.pending_socket = index
+        room = self.replies + <size_t>self.pending * REPLY_ROOM
         self.responder.respond(asked, serial, role, room, &outcome)
         for i in range(outcome.copies):
-            swarm_queue(<swarm_outbox*>self.outbox, self.pending, room, outcome.size,
-                        <uint32_t>0x7F000000 | (asked.place & 0xFFFFFF), asked.source_ip, asked.source_port)
-            self.pending += 1
+            self.queue(asked, room, outcome.size)
+
+    cdef void queue(self, const Asked* asked, const uint8_t* data, uint32_t size) noexcept nogil:  # R0
+        cdef Endpoint end
+        cdef msghdr* header = &self.outgoing.headers[self.pending].msg_hdr
+        memset(&end, 0, sizeof(Endpoint))
+        end.family = FAMILY_V4
+        end.low = <uint32_t>0x7F000000 | (asked.place & 0xFFFFFF)
+        header.msg_controllen = write_local(&end, self.outgoing.controls[self.pending])
+        end.low = asked.source_ip
+        end.port = asked.source_port
+        header.msg_namelen = write_name(&end, &self.outgoing.names[self.pending])
+        self.outgoing.parts[self.pending].iov_base = <void*>data
+        self.outgoing.parts[self.pending].iov_len = size
+        self.pending += 1
 
     cdef void flush(self) noexcept nogil:  # R0
         """Send what is queued. A refused datagram is counted and skipped: the loop never stops for one asker."""
         cdef uint32_t first = 0
         cdef int sent
         while first < self.pending:
-            sent = swarm_send(self.sockets[self.pending_socket], <swarm_outbox*>self.outbox, first,
-                              self.pending - first)
+            sent = sendmmsg(self.descriptors[self.pending_socket], self.outgoing.headers + first,
+                            self.pending - first, 0)
             if sent <= 0:
                 self.responder.totals.send_failed += 1
                 sent = 1
@@ -175,20 +221,21 @@ cdef class SwarmLoop:
     def stop(self) -> None:
         """End `serve` soon; callable from any thread and from a signal handler."""
         self.is_stopping = True
-        swarm_signal(self.wake)
-
-    def close(self) -> None:
-        """Close the sockets; only when `serve` has returned."""
-        self.close_sockets()
+        if self.wake >= 0:
+            os.eventfd_write(self.wake, 1)
 
     def kernel_drops(self) -> int:
         """Datagrams that the kernel threw away because a receive buffer was full."""
-        return sum(swarm_drops(self.sockets[i]) for i in range(self.socket_count))
+        cdef int meminfo = linux.SO_MEMINFO
+        words = [MEMINFO_WORDS.unpack(sock.getsockopt(socket.SOL_SOCKET, meminfo, MEMINFO_WORDS.size).ljust(64, b"\0"))
+                 for sock in self.sockets]
+        return sum(each[MEMINFO_DROPS] for each in words)
 
-
-def check(result, port):
-    """The result of an opening call, or OSError."""
-    if result < 0:
-        where = f"UDP port {port}" if port else "the swarm's sockets"
-        raise OSError(-result, f"cannot open {where}: {os.strerror(-result)}")
-    return result
+    def close(self) -> None:
+        """Close the sockets; only when `serve` has returned."""
+        for sock in self.sockets:
+            sock.close()
+        self.sockets.clear()
+        self.socket_count = 0
+        if self.poll is not None:
+            self.poll.close()

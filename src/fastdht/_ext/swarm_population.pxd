@@ -1,4 +1,4 @@
-"""Who lives in the virtual network: addresses, ids, roles, popularity. Rate class: packet (look-ups), command (building).
+"""Who lives in the virtual network: addresses, ids, roles, popularity. Rate class: packet; command to build it.
 
 Everything about a contact follows from its serial number and the seed: serial → place (an invertible keyed
 permutation of 127/8) → id (a keyed hash, BEP 42 valid for a given share). Stored are only the sorted ids, 16 bytes a
@@ -81,12 +81,15 @@ cdef class Population:
     cdef HashKey place_key
     cdef HashKey weight_key
     cdef HashKey stale_key
+    cdef int number_contacts(self, counts) except -1
+    cdef int derive_keys(self, seed) except -1
+    cdef int allocate(self) except -1
     cdef uint32_t place_of(self, uint32_t serial) noexcept nogil
     cdef uint32_t serial_of(self, uint32_t place) noexcept nogil
     cdef Role role_of(self, uint32_t serial) noexcept nogil
     cdef uint64_t prefix_of(self, uint32_t place) noexcept nogil
     cdef void write_tail(self, uint32_t place, uint8_t* out) noexcept nogil
-    cdef void write_id(self, uint32_t serial, uint8_t* out) noexcept nogil
+    cdef void write_id(self, uint32_t serial, uint32_t place, uint8_t* out) noexcept nogil
     cdef void write_contact(self, const VirtualNode* node, uint8_t* out) noexcept nogil
     cdef void write_serial(self, uint32_t serial, uint8_t* out) noexcept nogil
     cdef void find_range(self, uint64_t prefix, int bits, uint32_t* low, uint32_t* high) noexcept nogil
@@ -94,7 +97,7 @@ cdef class Population:
     cdef uint64_t weight_at(self, uint32_t rank) noexcept nogil
     cdef uint32_t permute(self, uint32_t x) noexcept nogil
     cdef uint32_t unpermute(self, uint32_t x) noexcept nogil
-    cdef uint32_t identity_place(self, uint32_t serial) noexcept nogil
+    cdef uint32_t identity_place(self, uint32_t serial, uint32_t place) noexcept nogil
     cdef bint is_unlisted(self, uint32_t serial) noexcept nogil
     cdef bint load_entry(self, uint32_t entry, VirtualNode* out) noexcept nogil
     cdef void fill_nodes(self) noexcept nogil

@@ -5,11 +5,12 @@ Invariants: nodes are sorted by prefix; serial_of(place_of(s)) == s; an id depen
 Source: BEP 42 for the ids; M. Luby, C. Rackoff, "How to construct pseudorandom permutations" (1988) for the addresses.
 """
 from libc.math cimport M_PI, cos, exp, log, sqrt
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free
 
 from fastdht._ext.addresses cimport FAMILY_V4, Endpoint, write_be32, write_be64
 from fastdht._ext.hashing cimport Rng, mix_words, next_random, seed_rng
 from fastdht._ext.ids cimport is_secure_id, secure_prefix
+from fastdht._ext.swarm_memory cimport swarm_allocate
 
 ROLE_NAMES = ("honest", "dead", "ring", "invented-id", "same-id", "bogons", "reflector", "id-mirror", "wrong-tid",
               "other-port", "big-reply", "many-nodes", "ragged", "unsorted", "deep", "two-replies", "many-ids")
@@ -58,7 +59,7 @@ cdef class Population:
         free(self.cells)
         free(self.guide)
 
-    def number_contacts(self, counts):
+    cdef int number_contacts(self, counts) except -1:
         """Hand out the serials and settle how many ports they need."""
         serial = 0
         for role, count in enumerate(counts):
@@ -73,8 +74,9 @@ cdef class Population:
             raise ValueError(f"{serial} contacts need {self.ports} ports; at most {MAX_PORTS}")
         if self.base_port + self.ports - 1 > 65535:
             raise ValueError(f"port {self.base_port} and the {self.ports - 1} above it pass 65535")
+        return 0
 
-    def derive_keys(self, seed):
+    cdef int derive_keys(self, seed) except -1:
         """One key for each use, so that no two choices are correlated."""
         cdef Rng rng
         seed_rng(&rng, seed & 0xFFFFFFFFFFFFFFFF)
@@ -82,20 +84,22 @@ cdef class Population:
         draw_key(&rng, &self.place_key)
         draw_key(&rng, &self.weight_key)
         draw_key(&rng, &self.stale_key)
+        return 0
 
-    def allocate(self):
+    cdef int allocate(self) except -1:
         """Take all memory: 20 bytes a contact, 24 with unequal popularity."""
         cdef uint32_t serial
         cdef uint32_t same = self.first_serial[ROLE_SAME_ID + 1] - self.first_serial[ROLE_SAME_ID]
         self.listed = self.total + self.stale - same + (same + self.same_id_group - 1) // self.same_id_group
         self.cell_bits = max(1, int(self.listed).bit_length() - 1)
         self.guide_shift = 32 - self.cell_bits
-        self.nodes = <VirtualNode*>malloc(<size_t>(self.listed + 1) * sizeof(VirtualNode))
-        self.cells = <uint32_t*>calloc((<size_t>1 << self.cell_bits) + 2, sizeof(uint32_t))
+        self.nodes = <VirtualNode*>swarm_allocate(<size_t>(self.listed + 1) * sizeof(VirtualNode))
+        self.cells = <uint32_t*>swarm_allocate(((<size_t>1 << self.cell_bits) + 2) * sizeof(uint32_t))
         if self.sigma > 0:
-            self.guide = <uint32_t*>calloc((<size_t>1 << self.cell_bits) + 2, sizeof(uint32_t))
+            self.guide = <uint32_t*>swarm_allocate(((<size_t>1 << self.cell_bits) + 2) * sizeof(uint32_t))
         if not self.nodes or not self.cells or (self.sigma > 0 and not self.guide):
             raise MemoryError(f"no memory for {self.total} contacts")
+        return 0
 
     cdef uint32_t permute(self, uint32_t x) noexcept nogil:  # R0
         """A keyed permutation of the usable addresses: reserved outcomes are walked past (a cycle, so it ends)."""
@@ -161,12 +165,12 @@ cdef class Population:
                 return <Role>(role - 1)
         return ROLE_MANY_IDS
 
-    cdef uint32_t identity_place(self, uint32_t serial) noexcept nogil:  # R0
+    cdef uint32_t identity_place(self, uint32_t serial, uint32_t place) noexcept nogil:  # R0
         """The place an id is derived from: a contact's own, but for those that share one id their first one's."""
         cdef uint32_t first = self.first_serial[ROLE_SAME_ID]
         if first <= serial < self.first_serial[ROLE_SAME_ID + 1]:
-            serial -= (serial - first) % self.same_id_group
-        return self.place_of(serial)
+            return self.place_of(serial - (serial - first) % self.same_id_group)
+        return place
 
     cdef bint is_unlisted(self, uint32_t serial) noexcept nogil:  # R0
         cdef uint32_t first = self.first_serial[ROLE_SAME_ID]
@@ -174,7 +178,7 @@ cdef class Population:
                 and (serial - first) % self.same_id_group != 0)
 
     cdef uint64_t prefix_of(self, uint32_t place) noexcept nogil:  # R0
-        """The first 8 bytes of the id at a place; BEP 42 rules its top 21 bits when the place is of the secure share."""
+        """The first 8 bytes of the id at a place; BEP 42 rules its top 21 bits if the place is of the secure share."""
         cdef Endpoint endpoint
         cdef uint64_t last = mix_words(&self.id_key, place, 3)
         cdef uint64_t prefix = mix_words(&self.id_key, place, 1)
@@ -192,8 +196,9 @@ cdef class Population:
         write_be64(out, mix_words(&self.id_key, place, 2))
         write_be32(out + 8, <uint32_t>mix_words(&self.id_key, place, 3))
 
-    cdef void write_id(self, uint32_t serial, uint8_t* out) noexcept nogil:  # R0
-        cdef uint32_t place = self.identity_place(serial)
+    cdef void write_id(self, uint32_t serial, uint32_t place, uint8_t* out) noexcept nogil:  # R0
+        """The id that the contact with this serial, which is at this place, answers with."""
+        place = self.identity_place(serial, place)
         write_be64(out, self.prefix_of(place))
         self.write_tail(place, out + 8)
 
@@ -210,7 +215,7 @@ cdef class Population:
         """Any contact as 26 compact bytes."""
         cdef uint32_t place = self.place_of(serial)
         cdef uint32_t port = self.base_port + (place >> HOST_BITS)
-        self.write_id(serial, out)
+        self.write_id(serial, place, out)
         write_be32(out + 20, <uint32_t>0x7F000000 | (place & 0xFFFFFF))
         out[24] = <uint8_t>(port >> 8)
         out[25] = <uint8_t>port
@@ -361,7 +366,7 @@ cdef class Population:
         return -1 if serial == <uint32_t>NO_SERIAL else serial
 
 
-def check_shape(counts, net_bits, net_base):
+cdef int check_shape(counts, net_bits, net_base) except -1:
     """Raise ValueError unless the counts and the net make sense."""
     if len(counts) != ROLE_COUNT:
         raise ValueError(f"{len(counts)} role counts; {ROLE_COUNT} needed")
@@ -371,3 +376,4 @@ def check_shape(counts, net_bits, net_base):
         raise ValueError(f"net has {net_bits} host bits; an even number of 8 to {HOST_BITS} needed")
     if net_base & ((1 << net_bits) - 1) or not 0 <= net_base < 1 << HOST_BITS:
         raise ValueError(f"net base {net_base:#x} is no /{32 - net_bits} of 127.0.0.0/8")
+    return 0

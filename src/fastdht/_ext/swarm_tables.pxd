@@ -18,6 +18,8 @@ cdef struct TableShape:         # how one virtual node keeps its table
     bint is_widened             # libtorrent's larger first buckets
 
 
-cdef uint32_t closest_contacts(Population people, const HashKey* key, const TableShape* shape, uint64_t target, uint32_t* out) noexcept nogil
-cdef uint32_t pick_bucket(Population people, const HashKey* key, const TableShape* shape, uint32_t salt, uint32_t low, uint32_t high, uint32_t* out) noexcept nogil
+cdef uint32_t closest_contacts(Population people, const HashKey* key, const TableShape* shape, uint64_t target,
+                               uint32_t* out) noexcept nogil
+cdef uint32_t pick_bucket(Population people, const HashKey* key, const TableShape* shape, uint32_t salt,
+                          uint32_t low, uint32_t high, uint32_t* out) noexcept nogil
 cdef bint is_among_closest(Population people, uint64_t own_prefix, uint64_t target, uint32_t count) noexcept nogil

@@ -171,7 +171,7 @@ cdef uint32_t gather_bucket(Population people, const HashKey* key, const TableSh
 
 cdef uint32_t closest_by_walk(Population people, const HashKey* key, const TableShape* shape, uint64_t target,
                               int shared, uint32_t* out) noexcept nogil:  # R0
-    """The general case, when bucket `shared` cannot fill the reply: then the deeper buckets, then the shallower ones."""
+    """When bucket `shared` cannot fill the reply: then the deeper buckets, then the shallower ones."""
     cdef uint32_t candidates[MAX_CANDIDATES]
     cdef uint32_t count = 0
     cdef int bucket
@@ -210,7 +210,8 @@ cdef uint32_t closest_contacts(Population people, const HashKey* key, const Tabl
     return pick_bucket(people, key, shape, salt, low, high, out)
 
 
-cdef bint is_among_closest(Population people, uint64_t own_prefix, uint64_t target, uint32_t count) noexcept nogil:  # R0
+cdef bint is_among_closest(Population people, uint64_t own_prefix, uint64_t target,
+                           uint32_t count) noexcept nogil:  # R0
     """Whether fewer than `count` honest nodes of the whole network are closer to the target than this id prefix is."""
     cdef uint32_t low, high, i
     cdef uint32_t closer = 0

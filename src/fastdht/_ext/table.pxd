@@ -21,7 +21,7 @@ cdef enum:
 
 
 cdef class RoutingTable(Placement):
-    cdef int64_t candidate_wait_us
+    cdef public int64_t candidate_wait_us
     cdef Rng rng
     cdef readonly uint64_t changed_ids  # contacts evicted because they answered with another id
     cdef void saw_reply(self, const Contact* contact, uint32_t rtt_us, int64_t now_us) noexcept nogil

@@ -4,6 +4,7 @@ from fastdht._ext.placement import Placement
 
 class RoutingTable(Placement):
     changed_ids: int
+    candidate_wait_us: int
     def __init__(
         self,
         own_id: bytes,

@@ -13,9 +13,9 @@ from fastdht._ext.addresses cimport dump_compact, load_compact, read_be32, same_
 
 
 cdef inline uint32_t mix_half(uint32_t half, uint32_t key) noexcept nogil:
-    """The round function: 16 bits under 32 key bits. Both multiplier and offset are secret."""
-    cdef uint64_t product = <uint64_t>((half ^ (key >> 16)) + 1) * (key | 1)
-    return <uint32_t>((product >> 16) ^ (product >> 32)) & 0xFFFF
+    """The round function: 16 bits under 32 key bits; multiplier and offset are secret."""
+    cdef uint32_t product = (half ^ (key >> 16)) * (key | 1)
+    return (product ^ (product >> 16)) & 0xFFFF     # the high half alone is not even for every key
 
 
 cdef class TransactionTable:

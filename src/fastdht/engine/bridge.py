@@ -3,124 +3,117 @@
 A Walk is one traversal: a branch (a shortlist slot) per address family, their results merged. A Lookup is one
 caller's handle on a Walk, with its own place in the stream; calls with the same target share a Walk, and its traffic
 stops when the last handle has been cancelled. Memory is bounded by the peers a shortlist keeps.
+What was found stays packed until somebody looks: thousands of lookups a second pay for what they read, no more. A
+branch lets go of its walk when it ends, so that nothing is left for the garbage collector.
 """
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from dataclasses import dataclass
 
 from fastdht.config import LookupConfig
 from fastdht.engine.engine import Engine
 from fastdht.errors import LookupFailed, NodeClosed
 from fastdht.lookup.machine import LookupState, Machine
-from fastdht.stats import ClosestContact, LookupReport
-from fastdht.types import Contact, Endpoint, NodeId
+from fastdht.stats import LookupReport
+from fastdht.types import Endpoint, NodeId
 
-SECOND_US = 1_000_000
 OUTCOMES = {LookupState.LATE: "late", LookupState.EXHAUSTED: "exhausted"}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to look for and how; `seeds` are compact endpoints, asked alone when `is_fixed`."""
+class Branch(Machine):
+    """One family's part of a walk: its policy, told of results and its end by the engine."""
 
-    method: int
-    target: NodeId
-    config: LookupConfig
-    seeds: tuple[bytes, ...] = ()
-    is_fixed: bool = False
-    noseed: bool = False
+    __slots__ = ("engine", "slot", "walk")
 
-
-class Branch:
-    """One family's part of a walk: told of results and its end by the engine."""
-
-    def __init__(self, walk: Walk, engine: Engine, machine: Machine) -> None:
-        self.walk = walk
+    def __init__(self, walk: Walk, engine: Engine, alpha: int) -> None:
+        self.alpha = alpha
+        self.state = LookupState.SEEDING
+        self.walk: Walk | None = walk
         self.engine = engine
-        self.machine = machine
         self.slot = -1
-        self.closest: list[ClosestContact] = []
-        self.counts = (0, 0, 0, 0, 0, -1)
-
-    def open(self, plan: Plan) -> bool:
-        now = self.engine.clock()
-        config = plan.config
-        self.slot = self.engine.open_lookup(
-            self.machine, self, plan.method, plan.target, width=config.width, wide_width=config.wide_width,
-            subnet_limit=config.subnet_limit, max_queries=config.max_queries, deadline_us=now + config.deadline_us,
-            now_us=now, seeds=plan.seeds, noseed=plan.noseed, is_fixed=plan.is_fixed)
-        return self.slot >= 0
 
     def on_results(self) -> None:
-        self.walk.add_values(self.engine.core.lookup_values(self.slot))
+        if self.walk is not None and self.walk.is_watched:
+            self.walk.wake()
 
     def on_finished(self) -> None:
-        """Keep what the slot knows, free it, and tell the walk."""
-        if self.slot < 0:
-            return
-        core, slot, self.slot = self.engine.core, self.slot, -1
-        self.walk.add_values(core.lookup_values(slot))
-        self.counts = core.lookup_counts(slot)
-        self.closest = [
-            ClosestContact(Contact(NodeId(node_id), Endpoint.unpack(packed)), token or None, rtt_us / 1e6, hops)
-            for node_id, packed, token, rtt_us, hops in core.lookup_closest(slot, self.walk.plan.config.wide_width)]
-        self.engine.close_lookup(slot)
-        self.walk.on_branch_end()
+        """Free the slot, leave what it knew with the walk, and let go of it."""
+        walk, self.walk = self.walk, None
+        if walk is not None:
+            walk.on_branch_end(self, self.engine.finish_lookup(self.slot))
 
     def on_failed(self, error: Exception) -> None:
-        self.walk.error = error
+        if self.walk is not None:
+            self.walk.error = error
         self.on_finished()
 
 
 class Walk:
-    """One traversal and what it has found so far."""
+    """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
 
-    def __init__(self, plan: Plan, on_end: Callable[[], None] | None = None) -> None:
-        self.plan = plan
-        self.values: list[Endpoint] = []
+    __slots__ = ("config", "error", "handles", "is_cancelled", "is_watched", "key", "noseed", "report", "target",
+                 "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values", "_waiters")
+
+    def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
+                 key: tuple[int, bytes, bool] | None = None) -> None:
+        self.target = target
+        self.config = config
+        self.key = key
         self.report: LookupReport | None = None
         self.error: Exception | None = None
         self.handles = 0
-        self._known: set[bytes] = set()
+        self.is_cancelled = False
+        self.is_watched = False                 # somebody iterates, and wants to hear of each result
         self._branches: list[Branch] = []
+        self._results: list[tuple[object, ...]] = []
+        self._values: list[Endpoint] = []
+        self._known: set[bytes] = set()
         self._open = 0
         self._on_end = on_end
-        self._is_cancelled = False
         self._started_us = 0
         self._waiters: list[asyncio.Future[None]] = []
 
-    def start(self, engines: Sequence[Engine]) -> bool:
+    def start(self, engines: Sequence[Engine], method: int, seeds: Sequence[bytes] = (), *, is_fixed: bool = False,
+              noseed: bool = False) -> bool:
         """Open a branch on every engine; False when none had a free slot."""
-        self._started_us = engines[0].clock()
+        alpha = len(seeds) if is_fixed else self.config.alpha
+        self._started_us = now = engines[0].clock()
         for engine in engines:
-            alpha = len(self.plan.seeds) if self.plan.is_fixed else self.plan.config.alpha
-            branch = Branch(self, engine, Machine(alpha))
-            self._branches.append(branch)
-            self._open += branch.open(self.plan)
+            branch = Branch(self, engine, alpha)
+            branch.slot = engine.open_lookup(branch, method, self.target, self.config, now, seeds, noseed, is_fixed)
+            if branch.slot >= 0:
+                self._branches.append(branch)
+        self._open = len(self._branches)
         return self._open > 0
 
-    def add_values(self, packed: list[bytes]) -> None:
-        fresh = [value for value in packed if value not in self._known]
-        if fresh:
-            self._known.update(fresh)
-            self.values.extend(map(Endpoint.unpack, fresh))
-            self._wake()
+    def values(self) -> Sequence[Endpoint]:
+        """Every peer found so far, each once, in the order they came."""
+        if self.report is not None:
+            return self.report.values
+        for branch in self._branches:
+            if branch.walk is not None:
+                for packed in branch.engine.core.lookup_values(branch.slot):
+                    if packed not in self._known:
+                        self._known.add(packed)
+                        self._values.append(Endpoint.unpack(packed))
+        return self._values
 
     def cancel(self) -> None:
         """Stop all traffic of the walk at once."""
-        self._is_cancelled = True
-        for branch in self._branches:
+        self.is_cancelled = True
+        for branch in list(self._branches):
             branch.on_finished()
 
-    def on_branch_end(self) -> None:
+    def on_branch_end(self, branch: Branch, result: tuple[object, ...]) -> None:
+        self._results.append(result)
         self._open -= 1
-        if self._open == 0 and self.report is None:
-            self.report = self._summarize()
-            if self._on_end is not None:
-                self._on_end()
-            self._wake()
+        if self._open == 0:
+            elapsed_us = branch.engine.clock() - self._started_us
+            self.report = LookupReport(self.target, self._outcome(), elapsed_us, self._results)
+            self._branches = []
+            self._on_end(self)
+            self.wake()
 
     def waiter(self) -> asyncio.Future[None]:
         """A future that ends with the next news."""
@@ -128,31 +121,18 @@ class Walk:
         self._waiters.append(future)
         return future
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         waiters, self._waiters = self._waiters, []
         for future in waiters:
             if not future.done():
                 future.set_result(None)
 
-    def _summarize(self) -> LookupReport:
-        target = int.from_bytes(self.plan.target, "big")
-        closest = [contact for branch in self._branches for contact in branch.closest]
-        closest.sort(key=lambda found: int.from_bytes(found.contact.id, "big") ^ target)
-        counts = [branch.counts for branch in self._branches]
-        firsts = [count[5] for count in counts if count[5] >= 0]
-        return LookupReport(
-            target=self.plan.target, outcome=self._outcome(), closest=tuple(closest), values=tuple(self.values),
-            queries=sum(count[0] for count in counts), responses=sum(count[1] for count in counts),
-            failures=sum(count[2] for count in counts), hops=max((found.hops for found in closest), default=0),
-            elapsed=(self._branches[0].engine.clock() - self._started_us) / SECOND_US,
-            first_value=min(firsts) / SECOND_US if firsts else None, values_dropped=sum(count[4] for count in counts))
-
     def _outcome(self) -> str:
-        if self._is_cancelled:
+        if self.is_cancelled:
             return "cancelled"
         for branch in self._branches:
-            if branch.machine.state in OUTCOMES:
-                return OUTCOMES[branch.machine.state]
+            if branch.state in OUTCOMES:
+                return OUTCOMES[branch.state]
         return "done"
 
 
@@ -163,38 +143,38 @@ class Lookup:
     one node has answered. `cancel()` stops its traffic at once; the report then says "cancelled".
     """
 
+    __slots__ = ("_is_cancelled", "_walk")
+
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
         self._is_cancelled = False
         walk.handles += 1
 
     def __await__(self) -> Generator[object, None, LookupReport]:
-        return self._finish().__await__()
+        while self._walk.report is None:
+            yield from self._walk.waiter()
+        self._raise_failure(self._walk.report)
+        return self._walk.report
 
     async def __aiter__(self) -> AsyncIterator[Endpoint]:
         position = 0
-        while True:
-            while position < len(self._walk.values) and not self._is_cancelled:
+        walk = self._walk
+        walk.is_watched = True
+        while not self._is_cancelled:
+            values = walk.values()
+            if position < len(values):
                 position += 1
-                yield self._walk.values[position - 1]
-            if self._is_cancelled:
+                yield values[position - 1]
+            elif walk.report is not None:
+                self._raise_failure(walk.report)
                 return
-            if self._walk.report is not None:
-                self._raise_failure()
-                return
-            await self._walk.waiter()
+            else:
+                await walk.waiter()
 
-    async def _finish(self) -> LookupReport:
-        while self._walk.report is None:
-            await self._walk.waiter()
-        self._raise_failure()
-        return self._walk.report
-
-    def _raise_failure(self) -> None:
-        report = self._walk.report
+    def _raise_failure(self, report: LookupReport) -> None:
         if self._walk.error is not None:
             raise self._walk.error
-        if report is not None and not report.responses and report.outcome != "cancelled":
+        if not report.responses and report.outcome != "cancelled":
             raise LookupFailed(f"no node answered {report.queries} queries for {report.target}", report)
 
     @property
@@ -212,6 +192,8 @@ class Lookup:
             self._walk.handles -= 1
             if not self._walk.handles and self._walk.report is None:
                 self._walk.cancel()
+            else:
+                self._walk.wake()
 
 
 def closed_error() -> NodeClosed:

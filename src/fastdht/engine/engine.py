@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from fastdht.config import LookupConfig
 from fastdht.engine.transport import Transport
 
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox
 from fastdht.errors import ConfigError, NodeClosed
-from fastdht.lookup.machine import Machine
 from fastdht.types import Endpoint
 
 log = logging.getLogger(__name__)
@@ -23,13 +23,17 @@ log = logging.getLogger(__name__)
 BATCHES_PER_WAKE = 8        # then the loop has its turn
 ROUNDS_PER_WAKE = 64        # of stepping what sending has left dirty; a bound, hardly ever reached
 MAX_CALLERS = 0xFFFFFFFF
+TIMER_GRAIN_US = 1000       # uvloop counts whole milliseconds and fires early: without it, a deadline is met in circles
+CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
 
+LookupResult = tuple[int, int, int, int, int, int, bytes, bytes]
 Outcome = tuple[bytes, int, bytes | None, bool]     # compact source, rtt in µs, the answer, whether refused
 
 
-class LookupSlot(Protocol):
-    """What the engine tells the owner of a lookup."""
+class Branch(Protocol):
+    """The policy of one lookup, which is also told of its results and its end."""
 
+    def step(self, in_flight: int, fresh: int, pending: int, answered: int, flags: int) -> int: ...
     def on_results(self) -> None: ...
     def on_finished(self) -> None: ...
     def on_failed(self, error: Exception) -> None: ...
@@ -48,8 +52,7 @@ class Engine:
         self.longest_batch_us = 0
         self._inbox = Inbox(inbox)
         self._batch = inbox
-        self._machines: list[Machine | None] = [None] * lookups
-        self._lookups: list[LookupSlot | None] = [None] * lookups
+        self._branches: list[Branch | None] = [None] * lookups
         self._callers: dict[int, Callable[[Outcome], None]] = {}
         self._next_caller = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -94,20 +97,20 @@ class Engine:
             self._kicked = True
             self._loop.call_soon(self._on_kick)
 
-    def open_lookup(self, machine: Machine, owner: LookupSlot, method: int, target: bytes, **arguments: object) -> int:
-        """Start a lookup; returns its slot, or -1 when all are in use (arguments as Core.open_lookup's)."""
-        slot = self.core.open_lookup(method, target, **arguments)
+    def open_lookup(self, branch: Branch, method: int, target: bytes, config: LookupConfig, now: int,
+                    seeds: Sequence[bytes], noseed: bool, is_fixed: bool) -> int:
+        """Start a lookup whose policy and owner is `branch`; returns its slot, or -1 when all are in use."""
+        slot = self.core.open_lookup(method, target, config.width, config.wide_width, config.subnet_limit,
+                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed)
         if slot >= 0:
-            self._machines[slot] = machine
-            self._lookups[slot] = owner
+            self._branches[slot] = branch
             self.kick()
         return slot
 
-    def close_lookup(self, slot: int) -> None:
+    def finish_lookup(self, slot: int) -> LookupResult:
         """End a lookup at once: nothing more is asked for it."""
-        self.core.close_lookup(slot)
-        self._machines[slot] = None
-        self._lookups[slot] = None
+        self._branches[slot] = None
+        return self.core.finish_lookup(slot, CLOSEST_KEPT)
 
     def query(self, method: int, endpoint: bytes, told: Callable[[Outcome], None], **arguments: object) -> None:
         """Ask one node (arguments as Core.query's); `told` is called once with the outcome."""
@@ -148,7 +151,7 @@ class Engine:
         """Step what changed, hand over what came, send what is queued, until nothing is left that can be sent."""
         core = self.core
         for _ in range(ROUNDS_PER_WAKE):
-            core.step_lookups(self._machines, self._lookups, now)
+            core.step_lookups(self._branches, now)
             core.advance(now)
             if core.has_events():
                 self._hand_over()
@@ -184,4 +187,4 @@ class Engine:
                 return
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self._loop.call_later(max(due - now, 0) / 1e6, self.on_timer)
+        self._timer = self._loop.call_later(max(due - now + TIMER_GRAIN_US, 0) / 1e6, self.on_timer)

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from fastdht._ext.datagrams import receive_all, send_some
 from fastdht._ext.packets import Inbox, Outbox
 from fastdht._ext.udp import DEFAULT_BUFFER_BYTES, HAS_BATCHES, UdpSocket
 from fastdht.errors import ConfigError
@@ -116,13 +117,13 @@ class DatagramTransport(asyncio.DatagramProtocol):
     """The same over asyncio's datagram endpoint, for systems without batches (macOS, Windows)."""
 
     def __init__(self, bind: Endpoint, *, buffer_bytes: int = DEFAULT_BUFFER_BYTES) -> None:
-        self._family = socket.AF_INET6 if bind.is_ipv6 else socket.AF_INET
-        self._socket = open_socket(bind, self._family, buffer_bytes)
+        self._is_ipv6 = bind.is_ipv6
+        self._socket = open_socket(bind, buffer_bytes)
         self._transport: asyncio.DatagramTransport | None = None
         self._opening: asyncio.Task[object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_readable: Callable[[], None] = ignore
-        self._arrived: deque[tuple[bytes, bytes]] = deque()
+        self._arrived: deque[tuple[bytes, tuple[str, int]]] = deque()
         self._is_announced = False
         self._is_closed = False
         self._is_paused = True          # until asyncio has taken the socket over
@@ -138,13 +139,10 @@ class DatagramTransport(asyncio.DatagramProtocol):
         self._opening = loop.create_task(loop.create_datagram_endpoint(lambda: self, sock=self._socket))
 
     def receive(self, inbox: Inbox) -> int:
-        inbox.clear()
-        arrived = self._arrived
-        while arrived and inbox.put(*arrived[0]):
-            self._counters["bytes_in"] += len(arrived.popleft()[0])
+        self._counters["bytes_in"] += receive_all(inbox, self._arrived)
         self._counters["datagrams_in"] += len(inbox)
         self._counters["batches_in"] += 1 if len(inbox) else 0
-        if arrived:
+        if self._arrived:
             self._announce()
         return len(inbox)
 
@@ -153,12 +151,16 @@ class DatagramTransport(asyncio.DatagramProtocol):
         return 0
 
     def flush(self, outbox: Outbox) -> int:
-        sent = 0
-        while len(outbox) and not self._is_paused:
-            for data, target in outbox.take(SEND_BATCH):
-                sent += self._send(data, target)
+        total = 0
+        while len(outbox) and not self._is_paused and self._transport is not None:
+            sent, size, errors = send_some(outbox, self._transport.sendto, self._is_ipv6, SEND_BATCH)
+            total += sent
+            self._counters["bytes_out"] += size
+            for error in errors:
+                self.error_received(error)
+        self._counters["datagrams_out"] += total
         self._counters["blocked"] += 1 if len(outbox) else 0
-        return sent
+        return total
 
     def counters(self) -> dict[str, int]:
         return dict(self._counters)
@@ -186,12 +188,13 @@ class DatagramTransport(asyncio.DatagramProtocol):
         if len(self._arrived) >= QUEUE_LIMIT:
             self._counters["kernel_drops"] += 1
             return
-        source = socket.inet_pton(self._family, addr[0].partition("%")[0]) + addr[1].to_bytes(2, "big")
-        self._arrived.append((data, source))
-        self._announce()
+        self._arrived.append((data, addr))
+        if not self._is_announced:
+            self._announce()
 
     def error_received(self, exc: Exception) -> None:
-        self._count_error(exc)
+        number = getattr(exc, "errno", None)
+        self._counters["send_" + errno.errorcode.get(number or 0, type(exc).__name__)] += 1
 
     def pause_writing(self) -> None:
         self._is_paused = True
@@ -212,36 +215,15 @@ class DatagramTransport(asyncio.DatagramProtocol):
         self._is_announced = False
         self._on_readable()
 
-    def _send(self, data: bytes, target: bytes) -> int:
-        """Hand one datagram over; 1, or 0 when it was given up. A port of 0 never reaches asyncio."""
-        assert self._transport is not None
-        port = int.from_bytes(target[-2:], "big")
-        family = socket.AF_INET if len(target) == 6 else socket.AF_INET6
-        if port == 0 or family != self._family or not data:
-            self._count_error(OSError(errno.EINVAL, "not a target of this socket"))
-            return 0
-        try:
-            self._transport.sendto(data, (socket.inet_ntop(family, target[:-2]), port))
-        except Exception as error:      # whatever a loop raises here, it was about this datagram
-            self._count_error(error)
-            return 0
-        self._counters["datagrams_out"] += 1
-        self._counters["bytes_out"] += len(data)
-        return 1
 
-    def _count_error(self, error: Exception) -> None:
-        number = getattr(error, "errno", None)
-        self._counters["send_" + errno.errorcode.get(number or 0, type(error).__name__)] += 1
-
-
-def open_socket(bind: Endpoint, family: socket.AddressFamily, buffer_bytes: int) -> socket.socket:
+def open_socket(bind: Endpoint, buffer_bytes: int) -> socket.socket:
     """A bound, non-blocking UDP socket for one family, with buffers as near to the asked size as the system grants."""
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock = socket.socket(socket.AF_INET6 if bind.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             size_buffer(sock, option, buffer_bytes)
-        if family == socket.AF_INET6:
+        if bind.is_ipv6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((bind.ip, bind.port))
     except BaseException:

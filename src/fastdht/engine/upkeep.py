@@ -21,7 +21,7 @@ from typing import Protocol
 
 from fastdht._ext.ids import is_secure, secure_id
 from fastdht.config import MINUTE_US, SECOND_US, LookupConfig
-from fastdht.engine.bridge import Plan, Walk
+from fastdht.engine.bridge import Walk
 from fastdht.engine.engine import Engine
 from fastdht.engine.external import ExternalAddress
 from fastdht.types import ID_SIZE, NodeId
@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 
 FIND_NODE = 1
 JOIN_CONTACTS = 8               # a table with fewer has not joined
+SPARSE_CONTACTS = 64            # a table with fewer pings strangers at once: any contact beats none
 RANDOM_WALKS = 4                # lookups of random ids after joining: they fill the far buckets
-PINGS_PER_TICK = 4
+PINGS_PER_TICK = 8
 TOKEN_ROTATION_US = 5 * MINUTE_US
 SILENCE_US = MINUTE_US          # without any answer …
 SILENCE_QUERIES = 20            # … to at least so many queries: the network is gone
@@ -63,6 +64,7 @@ class Upkeep:
         self._keep_id = keep_id
         self._reopen = reopen
         self._slept_us = suspended()
+        self._candidate_wait_us = engine.core.table.candidate_wait_us
         self._walks: set[Walk] = set()
         self._joining: asyncio.Task[None] | None = None
         self._handle: asyncio.TimerHandle | None = None
@@ -96,6 +98,7 @@ class Upkeep:
         core = self.engine.core
         self._ticks += 1
         self._watch(now)
+        core.table.candidate_wait_us = 0 if len(core.table) < SPARSE_CONTACTS else self._candidate_wait_us
         if core.ping_questionable(PINGS_PER_TICK, now):
             self.engine.kick()
         if now - self._rotated_us >= TOKEN_ROTATION_US:
@@ -134,7 +137,7 @@ class Upkeep:
             self._reopen()
         self.joined.clear()
         self._rotate(now)
-        self._next_join_us = now
+        self._next_join_us, self._backoff = now, 1
 
     def _join_when_due(self, now: int) -> None:
         if now < self._next_join_us or (self._joining is not None and not self._joining.done()):
@@ -150,7 +153,6 @@ class Upkeep:
         report = await self._walk_through(NodeId(self.engine.core.own_id), seeds)
         if not report:
             return
-        self._backoff = 1
         self.joined.set()
         for _ in range(RANDOM_WALKS):
             await self._walk_through(NodeId(self._rng.randbytes(ID_SIZE)), ())
@@ -162,11 +164,10 @@ class Upkeep:
         return walk.report.responses if walk is not None and walk.report is not None else 0
 
     def _walk(self, target: NodeId, seeds: tuple[bytes, ...] = ()) -> Walk | None:
-        walk = Walk(Plan(FIND_NODE, target, self._lookup, seeds=seeds), on_end=lambda: self._walks.discard(walk))
-        self._walks.add(walk)
-        if not walk.start([self.engine]):
-            self._walks.discard(walk)
+        walk = Walk(target, self._lookup, self._walks.discard)
+        if not walk.start([self.engine], FIND_NODE, seeds):
             return None
+        self._walks.add(walk)
         return walk
 
     def _count_votes(self, now: int) -> None:

@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     from fastdht.testing.clock import VirtualClock, VirtualDeadlock, VirtualLoop, VirtualTimeout, run
     from fastdht.testing.nat import Nat, NatKind
     from fastdht.testing.network import SimNetwork
+    from fastdht.testing.swarm import Swarm
+    from fastdht.testing.testnet import JoinFailed, Testnet
     from fastdht.testing.trace import Packet, Trace
     from fastdht.testing.transport import SimTransport
 
-HOMES = {
-    "Nat": "nat", "NatKind": "nat", "Packet": "trace", "SimNetwork": "network", "SimTransport": "transport",
-    "Trace": "trace", "VirtualClock": "clock", "VirtualDeadlock": "clock", "VirtualLoop": "clock",
-    "VirtualTimeout": "clock", "run": "clock",
+CONTENTS = {
+    "clock": ("VirtualClock", "VirtualDeadlock", "VirtualLoop", "VirtualTimeout", "run"),
+    "nat": ("Nat", "NatKind"),
+    "network": ("SimNetwork",),
+    "swarm": ("Swarm",),
+    "testnet": ("JoinFailed", "Testnet"),
+    "trace": ("Packet", "Trace"),
+    "transport": ("SimTransport",),
 }
-
+HOMES = {name: module for module, names in CONTENTS.items() for name in names}
 MODULES = ("builders", "latency", "liars")
 
-__all__ = ["Nat", "NatKind", "Packet", "SimNetwork", "SimTransport", "Trace", "VirtualClock", "VirtualDeadlock",
-           "VirtualLoop", "VirtualTimeout", "builders", "latency", "liars", "run"]
+__all__ = ["JoinFailed", "Nat", "NatKind", "Packet", "SimNetwork", "SimTransport", "Swarm", "Testnet", "Trace",
+           "VirtualClock", "VirtualDeadlock", "VirtualLoop", "VirtualTimeout", "builders", "latency", "liars", "run"]
 
 
 def __getattr__(name: str) -> Any:

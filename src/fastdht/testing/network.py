@@ -6,13 +6,13 @@ bytes) and may be given as `Endpoint`, text, bytes or a SimTransport. Nothing he
 """
 from __future__ import annotations
 
-import errno
 import heapq
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
+from fastdht.errors import ConfigError
 from fastdht.testing.clock import VirtualLoop
 from fastdht.testing.latency import Latency, constant
 from fastdht.testing.nat import Nat
@@ -22,6 +22,7 @@ from fastdht.types import Endpoint
 
 REORDER_US = 50_000             # a held back datagram waits up to this much longer
 DUPLICATE_US = 5_000            # a copy follows within this much
+DYNAMIC_PORTS = range(49_152, 65_536)   # RFC 6335
 
 Behaviour = Callable[[bytes, bytes], Iterable[tuple[bytes, bytes]]]
 """A remote end made of one function: (datagram, compact source) → datagrams to send with their compact targets."""
@@ -50,7 +51,7 @@ class Partition:
 Place = Endpoint | str | bytes | SimTransport
 
 
-class _Actor:
+class Actor:
     """A Behaviour at an endpoint."""
 
     __slots__ = ("behaviour", "network", "packed")
@@ -63,6 +64,9 @@ class _Actor:
     def arrive(self, data: bytes, source: bytes) -> None:
         for answer, target in self.behaviour(data, source):
             self.network.send(answer, self.packed, target)
+
+
+Host = SimTransport | Actor
 
 
 class SimNetwork:
@@ -95,8 +99,8 @@ class SimNetwork:
                 # due, order, target, source, data, and whether this is an ICMP refusal that quotes `data`
         self._heap: list[tuple[int, int, bytes, bytes, bytes, bool]] = []
         self._order = 0
-        self._hosts: dict[bytes, SimTransport | _Actor] = {}
-        self._inside: dict[bytes, SimTransport] = {}        # behind a NAT, by internal endpoint
+        self._hosts: dict[bytes, Host] = {}
+        self._inside: dict[bytes, Host] = {}               # behind a NAT, by its external address and internal endpoint
         self._nats: dict[bytes, Nat] = {}                   # by external address
         self._down: set[bytes] = set()
         self._losses: dict[bytes, tuple[float, float]] = {}
@@ -105,33 +109,29 @@ class SimNetwork:
         loop.resolve = self.resolve
 
     def open(self, place: Place, nat: Nat | None = None) -> SimTransport:
-        """A transport at an endpoint, or behind a NAT at an internal one. Raises OSError when it is taken."""
-        packed = pack(place)
-        table = self._hosts if nat is None else self._inside
-        if packed in table:
-            raise OSError(errno.EADDRINUSE, f"address in use: {Endpoint.unpack(packed)}")
+        """A transport at an endpoint, or at an internal one behind a NAT; port 0 takes a free one.
+
+        Raises ConfigError when the endpoint is taken. Behind another NAT the same internal endpoint is another place.
+        """
+        table, prefix = (self._hosts, b"") if nat is None else (self._inside, nat.external_ip)
+        packed = free_endpoint(pack(place), prefix, table)
         transport = SimTransport(self, packed, nat)
-        if nat is None:
-            self._hosts[packed] = transport
-        else:
-            self._inside[packed] = transport
+        table[prefix + packed] = transport
+        if nat is not None:
             self._nats[nat.external_ip] = nat
         return transport
 
     def act(self, place: Place, behaviour: Behaviour) -> None:
-        """Let a function answer at an endpoint. Raises OSError when it is taken."""
-        packed = pack(place)
-        if packed in self._hosts:
-            raise OSError(errno.EADDRINUSE, f"address in use: {Endpoint.unpack(packed)}")
-        self._hosts[packed] = _Actor(self, packed, behaviour)
+        """Let a function answer at an endpoint. Raises ConfigError when it is taken."""
+        packed = free_endpoint(pack(place), b"", self._hosts)
+        self._hosts[packed] = Actor(self, packed, behaviour)
 
     def remove(self, place: Place) -> None:
         """Nobody is at this endpoint from now on; harmless when nobody was."""
-        packed = pack(place)
         if isinstance(place, SimTransport) and place.nat is not None:
-            self._inside.pop(packed, None)
+            self._inside.pop(place.nat.external_ip + place.packed, None)
         else:
-            self._hosts.pop(packed, None)
+            self._hosts.pop(pack(place), None)
 
     def down(self, place: Place) -> None:
         """Cut one endpoint off, both ways; a node behind a NAT by its internal endpoint."""
@@ -252,9 +252,10 @@ class SimNetwork:
             return "partition"
         return None
 
-    def _behind_nat(self, target: bytes, source: bytes) -> SimTransport | None:
-        internal = self._nats[target[:-2]].inbound(target, source, self._clock.now_us)
-        return None if internal is None else self._inside.get(internal)
+    def _behind_nat(self, target: bytes, source: bytes) -> Host | None:
+        nat = self._nats[target[:-2]]
+        internal = nat.inbound(target, source, self._clock.now_us)
+        return None if internal is None else self._inside.get(nat.external_ip + internal)
 
     def _report_nobody(self, target: bytes, source: bytes, data: bytes) -> None:
         self.dropped["nobody"] += 1
@@ -271,3 +272,13 @@ def pack(place: Place) -> bytes:
     if isinstance(place, bytes):
         return Endpoint.unpack(place).pack()
     return (place if isinstance(place, Endpoint) else Endpoint.parse(place)).pack()
+
+
+def free_endpoint(packed: bytes, prefix: bytes, table: Mapping[bytes, Host]) -> bytes:
+    """The endpoint itself, or with the first free dynamic port for port 0. Raises ConfigError when it is taken."""
+    if packed[-2:] == b"\0\0":
+        ports = (packed[:-2] + port.to_bytes(2, "big") for port in DYNAMIC_PORTS)
+        return next(candidate for candidate in ports if prefix + candidate not in table)
+    if prefix + packed in table:
+        raise ConfigError(f"cannot listen on {Endpoint.unpack(packed)}: address already in use")
+    return packed

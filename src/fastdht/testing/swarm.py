@@ -147,7 +147,7 @@ class Swarm:
         return self._people.truth_records(start, count)
 
     def answer(self, ip: str, target: bytes, port: int | None = None) -> list[tuple[bytes, str, int]]:
-        """The contacts (id, ip, port) that the honest node at `ip` tells for a target, without sockets, loss or lies."""
+        """The contacts (id, ip, port) that the honest node at `ip` tells for a target; no sockets, loss or lies."""
         host = int(ipaddress.IPv4Address(ip)) & 0xFFFFFF
         serial = self._people.serial_at(host, self.port if port is None else port)
         if serial < 0:

@@ -45,7 +45,7 @@ class TruthRow(NamedTuple):
 def unpack_rows(records: bytes) -> Iterator[TruthRow]:
     """Rows from packed records."""
     for ip, port, node_id, flags, kind in RECORD.iter_unpack(records):
-        yield TruthRow("%d.%d.%d.%d" % tuple(ip), port, node_id, bool(flags & REACHABLE), bool(flags & ANSWERS),
+        yield TruthRow(".".join(map(str, ip)), port, node_id, bool(flags & REACHABLE), bool(flags & ANSWERS),
                        bool(flags & BEP42), bool(flags & LISTED), KINDS[kind])
 
 
@@ -65,7 +65,7 @@ class Truth:
         return unpack_rows(self.records)
 
     def keys(self, flag: int) -> set[bytes]:
-        """The 26 bytes (ip 4, port 2, id 20, network order) of each row that has REACHABLE, ANSWERS, BEP42 or LISTED."""
+        """The 26 bytes (ip 4, port 2, id 20, network order) of each row with one of the flags, as ANSWERS."""
         records, size = self.records, RECORD.size
         flags = records[KEY_SIZE::size]
         return {records[i * size : i * size + KEY_SIZE] for i, value in enumerate(flags) if value & flag}
@@ -92,7 +92,7 @@ def write_truth(path: Path, seed: int, nodes: int, count: int, records: Callable
 
 
 def read_truth(path: Path) -> Truth:
-    """Load either form. Raises PersistError for a file that is neither, or cut short; OSError when it cannot be read."""
+    """Load either form. Raises PersistError for a file that is neither, or cut short; OSError when unreadable."""
     with path.open("rb") as file:
         start = file.read(HEADER.size)
         if start[:4] == b"PAR1":
