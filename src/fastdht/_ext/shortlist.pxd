@@ -19,6 +19,7 @@ cdef enum:
     MAX_VALUES_PER_REPLY = 200
     NO_CANDIDATE = 0xFF
     VALUE_BUCKETS = 4           # hash buckets per value kept
+    FIRST_BUCKETS = 64          # buckets before the index first grows
 
 
 cdef enum CandidateState:
@@ -91,6 +92,7 @@ cdef struct Shortlist:
     uint32_t failures           # errors and silence
     uint32_t values_dropped     # peers beyond the room for them
     uint32_t value_count
+    uint32_t value_buckets      # of the index in use: it grows with the values, so that a few cost little to clear
     uint32_t values_taken       # how many of them the policy has already received
     int64_t started_us
     int64_t deadline_us
@@ -135,3 +137,5 @@ cdef class ShortlistPool:
     cdef list take_values(self, uint32_t slot)
     cdef bytes pack_closest(self, uint32_t slot, uint32_t limit)
     cdef bytes pack_values(self, uint32_t slot)
+    cdef void index_value(self, uint32_t slot, uint32_t number) noexcept nogil
+    cdef void grow_index(self, uint32_t slot) noexcept nogil

@@ -78,9 +78,6 @@ cdef class ShortlistPool:
         cdef Shortlist* shortlist = &self.lists[slot]
         if not shortlist.is_active:
             return
-        if shortlist.value_count:
-            memset(&self.value_index[<size_t>slot * self.max_values * VALUE_BUCKETS], 0,
-                   <size_t>self.max_values * VALUE_BUCKETS * sizeof(uint16_t))
         shortlist.is_active = False
         shortlist.generation += 1
         self.free_slots[self.free_count] = slot
@@ -252,16 +249,18 @@ cdef class ShortlistPool:
     cdef void add_value(self, uint32_t slot, const Endpoint* peer, int64_t now_us) noexcept nogil:  # R0
         """Keep a peer once; beyond the room for them peers are counted, not kept."""
         cdef Shortlist* shortlist = &self.lists[slot]
-        cdef uint32_t buckets = self.max_values * VALUE_BUCKETS
         cdef Endpoint* kept = &self.values[<size_t>slot * self.max_values]
-        cdef uint16_t* index = &self.value_index[<size_t>slot * buckets]
-        cdef uint32_t at = <uint32_t>(((hash_endpoint(&self.key, peer) >> 32) * buckets) >> 32)
+        cdef uint16_t* index = &self.value_index[<size_t>slot * self.max_values * VALUE_BUCKETS]
+        cdef uint32_t at
         if peer.port == 0:
             return
-        while index[at]:                # ends: at most a quarter of the buckets is ever in use
+        if shortlist.value_count * VALUE_BUCKETS >= shortlist.value_buckets:
+            self.grow_index(slot)
+        at = <uint32_t>(((hash_endpoint(&self.key, peer) >> 32) * shortlist.value_buckets) >> 32)
+        while index[at]:                # ends: most buckets are empty
             if same_endpoint(&kept[index[at] - 1], peer):
                 return
-            at = at + 1 if at + 1 < buckets else 0
+            at = at + 1 if at + 1 < shortlist.value_buckets else 0
         if shortlist.value_count == self.max_values:
             shortlist.values_dropped += 1
             return
@@ -271,6 +270,27 @@ cdef class ShortlistPool:
         shortlist.value_count += 1
         index[at] = <uint16_t>shortlist.value_count
         shortlist.flags |= FLAG_RESULTS
+
+    cdef void grow_index(self, uint32_t slot) noexcept nogil:  # R0
+        """Make the index four times as large, up to four buckets for every value there is room for, and fill it anew."""
+        cdef Shortlist* shortlist = &self.lists[slot]
+        cdef uint32_t most = self.max_values * VALUE_BUCKETS, number
+        cdef uint32_t buckets = shortlist.value_buckets * 4 if shortlist.value_buckets else FIRST_BUCKETS
+        if shortlist.value_buckets == most:
+            return
+        shortlist.value_buckets = buckets if buckets < most else most
+        memset(&self.value_index[<size_t>slot * most], 0, shortlist.value_buckets * sizeof(uint16_t))
+        for number in range(1, shortlist.value_count + 1):
+            self.index_value(slot, number)
+
+    cdef void index_value(self, uint32_t slot, uint32_t number) noexcept nogil:  # R0
+        cdef Shortlist* shortlist = &self.lists[slot]
+        cdef const Endpoint* peer = &self.values[<size_t>slot * self.max_values + number - 1]
+        cdef uint16_t* index = &self.value_index[<size_t>slot * self.max_values * VALUE_BUCKETS]
+        cdef uint32_t at = <uint32_t>(((hash_endpoint(&self.key, peer) >> 32) * shortlist.value_buckets) >> 32)
+        while index[at]:
+            at = at + 1 if at + 1 < shortlist.value_buckets else 0
+        index[at] = <uint16_t>number
 
     cdef list take_values(self, uint32_t slot):
         """Peers found since the last call, as compact endpoints of 6 or 18 bytes."""

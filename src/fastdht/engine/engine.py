@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 BATCHES_PER_WAKE = 8        # then the loop has its turn
 ROUNDS_PER_WAKE = 64        # of stepping what sending has left dirty; a bound, hardly ever reached
 MAX_CALLERS = 0xFFFFFFFF
+TIMER_GRAIN_US = 1000       # uvloop counts whole milliseconds and fires early: without it, a deadline is met in circles
 CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
 
 LookupResult = tuple[int, int, int, int, int, int, bytes, bytes]
@@ -186,4 +187,4 @@ class Engine:
                 return
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self._loop.call_later(max(due - now, 0) / 1e6, self.on_timer)
+        self._timer = self._loop.call_later(max(due - now + TIMER_GRAIN_US, 0) / 1e6, self.on_timer)
