@@ -46,6 +46,11 @@ def fastdht_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "fastdht", *arguments]
 
 
+def start_swarm(nodes: int, seed: int, *options: str) -> Child:
+    """A clean virtual network on the load's core; its first line says where to enter it."""
+    return Child(fastdht_command("swarm", "--nodes", str(nodes), "--seed", str(seed), *options), LOAD_CORE)
+
+
 class Child:
     """A long-running program that speaks one JSON line at a time on stdout."""
 

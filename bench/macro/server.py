@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,17 +71,20 @@ class Arena:
         self.stack = stack
         self.seed = seed
         self.started = 0
+        folder = tempfile.TemporaryDirectory(prefix="fastdht-bench-", ignore_cleanup_errors=True)
+        self.folder = stack.enter_context(folder)
         self.base_port = 20_000 + os.getpid() % 20_000
 
     def start(self, name: str, argv: Sequence[str], fill_s: float, verb: str = "run") -> Server:
-        """argv may hold {endpoint} and {bootstrap}; fill_s > 0 fills its table and announces the peers of the hit."""
+        """argv may hold {endpoint}, {bootstrap} and {folder}; fill_s > 0 fills its table and announces peers."""
         self.started += 1
         port = self.base_port + self.started
         load = self.stack.enter_context(Child(
             [str(build_reference("load")), *map(str, (port + 200, SOURCES, SWARM, WINDOW, self.seed))],
             LOAD_CORE, takes_commands=True,
         ))
-        places = {"endpoint": f"127.1.0.{self.started}:{port}", "bootstrap": load.read_line()["bootstrap"]}
+        places = {"endpoint": f"127.1.0.{self.started}:{port}", "bootstrap": load.read_line()["bootstrap"],
+                  "folder": self.folder}
         child = self.stack.enter_context(Child([part.format(**places) for part in argv], MEASURED_CORE))
         child.read_line()
         load.ask(f"server {places['endpoint']} {child.pid}")
@@ -108,7 +112,7 @@ def real_servers(arena: Arena, only: Sequence[str], fill_s: float) -> list[Serve
                               "--allow-net", "127.0.0.0/8", "--limits", "off"),
         PORTABLE: [sys.executable, "-m", "bench.macro.portable_serve", "{endpoint}", "{bootstrap}"],
         "libtorrent": [sys.executable, str(PEERS / "libtorrent_serve.py"), "{endpoint}", "{bootstrap}"],
-        "rTorrent": [sys.executable, str(PEERS / "rtorrent_serve.py"), "{endpoint}", "{bootstrap}"],
+        "rTorrent": [sys.executable, str(PEERS / "rtorrent_serve.py"), "{endpoint}", "{bootstrap}", "{folder}"],
     }
     if shutil.which("rtorrent") is None:
         console.print("rtorrent is not installed (Debian: apt-get install rtorrent); left out")
@@ -173,7 +177,7 @@ def print_verdict(verdict: Mapping[str, object]) -> None:
         console.print(f"fastdht {other}: geometric mean {ratios['geometric_mean']}, lowest {ratios['lowest']} ({aim})")
     portable = verdict.get("portable_to_reference")
     if isinstance(portable, dict):
-        console.print(f"portable path to {REFERENCE}: geometric mean {portable['geometric_mean']} (aim {PORTABLE_TARGET})")
+        console.print(f"portable to {REFERENCE}: geometric mean {portable['geometric_mean']} (aim {PORTABLE_TARGET})")
     if verdict["void"]:
         console.print(f"VOID: the C reply server is below {VALID_AT} of the bare loop: {verdict['void']}", style="red")
     if verdict.get("ours_lost_or_wrong"):

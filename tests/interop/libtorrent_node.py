@@ -1,4 +1,4 @@
-"""Libtorrent DHT nodes on loopback: python -m tests.interop.libtorrent_node IP:PORT,… BOOTSTRAP,…
+"""Libtorrent DHT nodes on loopback: python -m tests.interop.libtorrent_node IP:PORT,…
 
 Prints one line when all sessions are up, then obeys lines on standard input, answering each with one JSON line:
 `announce INFOHASH PORT`, `lookup INFOHASH SECONDS` (the peers found by the last session) and `quit`.
@@ -14,10 +14,13 @@ import time
 import libtorrent as lt
 
 
-def open_session(listen: str, bootstrap: str) -> lt.session:
+KNOWN = (1, 7, 19, 31)      # whom node i is told of: nodes i+1, i+7, …
+
+
+def open_session(listen: str) -> lt.session:
     return lt.session({
         "listen_interfaces": listen, "outgoing_interfaces": "", "enable_dht": True, "enable_lsd": False,
-        "enable_upnp": False, "enable_natpmp": False, "dht_bootstrap_nodes": bootstrap, "user_agent": "test",
+        "enable_upnp": False, "enable_natpmp": False, "dht_bootstrap_nodes": "", "user_agent": "test",
         "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False, "dht_enforce_node_id": False,
         "dht_prefer_verified_node_ids": False, "dht_ignore_dark_internet": False,
         "dht_upload_rate_limit": 100_000_000, "dht_block_ratelimit": 10_000_000, "dht_block_timeout": 1,
@@ -54,12 +57,13 @@ def obey(sessions: list[lt.session], words: list[str], turn: int) -> object:
 
 
 def main() -> None:
+    """Open all sessions, then tell each of `KNOWN` others: a bootstrap list would be asked before they are up."""
     listens = sys.argv[1].split(",")
-    known = sys.argv[2].split(",") if len(sys.argv) > 2 else []
-    sessions = []
-    for index, listen in enumerate(listens):
-        others = known or [listens[(index + step) % len(listens)] for step in (1, 7)]
-        sessions.append(open_session(listen, ",".join(other for other in others if other != listen)))
+    sessions = [open_session(listen) for listen in listens]
+    for index, session in enumerate(sessions):
+        for step in KNOWN:
+            ip, port = listens[(index + step) % len(listens)].rsplit(":", 1)
+            session.add_dht_node((ip, int(port)))
     print(json.dumps({"sessions": len(sessions), "version": lt.version}), flush=True)
     for turn, line in enumerate(sys.stdin):
         words = line.split()

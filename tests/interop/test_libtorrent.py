@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,9 @@ from random import Random
 
 import pytest
 
-from fastdht import DHTError, Endpoint, Node
+from fastdht import Endpoint, Node
+from fastdht._ext import ids, krpc
+from fastdht.testing import builders
 from tests.conftest import SEED
 
 pytest.importorskip("libtorrent", reason="libtorrent is not installed: pip install libtorrent")
@@ -22,11 +25,19 @@ TORRENTS = 200
 NET = "127.0.0.0/8"
 
 
+def free_port() -> int:
+    """A UDP port that nobody holds on any address of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("0.0.0.0", 0))
+        return probe.getsockname()[1]
+
+
 class Sessions:
     """The child process that runs the libtorrent nodes."""
 
     def __init__(self) -> None:
-        self.endpoints = [f"127.77.{index}.1:7{index:03}" for index in range(1, NODES + 1)]
+        port = free_port()
+        self.endpoints = [f"127.77.{index}.1:{port}" for index in range(1, NODES + 1)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.interop.libtorrent_node", ",".join(self.endpoints)],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -49,26 +60,34 @@ class Sessions:
 def sessions():
     running = Sessions()
     try:
-        asyncio.run(until_connected(running))
+        until_connected(running)
         yield running
     finally:
         running.close()
 
 
-async def until_connected(running: Sessions) -> None:
-    """Wait until each node is found by a lookup of its id: they were told of two others each and join by themselves."""
-    deadline = time.monotonic() + 60
+def until_connected(running: Sessions) -> None:
+    """Wait until each node is named by some other: they were told of two others each, and join by themselves."""
+    deadline = time.monotonic() + 90
     missing = set(running.endpoints)
-    async with open_node(running) as node:
+    rng = Random(SEED)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.bind(("127.78.9.1", 0))
+        asker.settimeout(0.2)
         while missing:
-            assert time.monotonic() < deadline, f"libtorrent nodes not found after a minute: {sorted(missing)}"
-            for endpoint in sorted(missing):
-                try:
-                    report = await node.find_node((await node.ping(endpoint)).id)
-                except DHTError:                    # not up yet
-                    break
-                if report.closest[0].contact.endpoint == Endpoint.parse(endpoint):
-                    missing.discard(endpoint)
+            assert time.monotonic() < deadline, f"named by no libtorrent node in 90 s: {sorted(missing)}"
+            for endpoint in running.endpoints:
+                missing -= named_by(asker, Endpoint.parse(endpoint), ids.random_id(rng.getrandbits(64)))
+
+
+def named_by(asker: socket.socket, endpoint: Endpoint, target: bytes) -> set[str]:
+    """The nodes that one node names for a target, asked without anything of ours but the codec."""
+    asker.sendto(krpc.build_query("find_node", id=b"a" * 20, tid=7, target=target, read_only=True), endpoint)
+    try:
+        answer = krpc.parse(asker.recv(8192)) or {}
+    except OSError:                                             # not up yet
+        return set()
+    return {str(named.endpoint) for named in builders.unpack_nodes(answer.get("nodes", b""))}
 
 
 def open_node(running: Sessions, bind: str = "127.78.1.1:0") -> Node:
