@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastdht.config import LookupConfig
 from fastdht.engine.transport import Transport
@@ -112,7 +112,7 @@ class Engine:
         self._branches[slot] = None
         return self.core.finish_lookup(slot, CLOSEST_KEPT)
 
-    def query(self, method: int, endpoint: bytes, told: Callable[[Outcome], None], **arguments: object) -> None:
+    def query(self, method: int, endpoint: bytes, told: Callable[[Outcome], None], **arguments: Any) -> None:
         """Ask one node (arguments as Core.query's); `told` is called once with the outcome."""
         if self.is_closed:
             raise NodeClosed("the node is closed")
