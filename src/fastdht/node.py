@@ -115,11 +115,12 @@ class Node:
         """Stop at once: lookups end as cancelled, queries still awaited as unanswered. May be called again."""
         for walk in list(self._walks.values()):
             walk.cancel()
-        for upkeep in self._upkeeps:
-            upkeep.stop()
-        for engine in self._engines:
-            engine.close()
+        engines, upkeeps = self._engines, self._upkeeps
         self._engines, self._upkeeps = [], []
+        for engine in engines:
+            engine.close()
+        for upkeep in upkeeps:
+            await upkeep.stop()
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
