@@ -122,6 +122,11 @@ def test_swarm_when_port_is_taken_then_start_raises_and_leaves_nothing_open() ->
         assert second.port == first.port
 
 
+def test_swarm_when_it_needs_many_ports_then_finds_a_free_row_of_them() -> None:
+    with Swarm(10, 8, adversaries={"many-ids": 200}) as first, Swarm(10, 8, adversaries={"many-ids": 200}) as second:
+        assert abs(first.port - second.port) > 200
+
+
 def test_swarm_when_started_again_then_counts_on(client: socket.socket) -> None:
     swarm = Swarm(10, 9)
     for _ in range(2):
