@@ -4,7 +4,6 @@ from __future__ import annotations
 import asyncio
 from statistics import fmean
 
-from fastdht.node import Node
 from fastdht.testing import Testnet, builders
 from tests.sim.sim_kit import good_contacts, measure_lookups, simulate
 
