@@ -1,24 +1,26 @@
 """The public codec beside bencode2, the fastest on PyPI when this was written.
 
-Four shapes, decode (strict) and encode; in each of the pairs both run once, in random order, for about the same time.
-The ratio of a pair is bencode2's time over ours: above 1.0 we are faster. The last line is one JSON object.
-Usage: python bench/macro/bencode.py [--pairs N] [--seed N] [--slice-ms N]
+Four shapes, decode (strict) and encode: a find_node query, a get_peers reply with 50 peers, a torrent of 2,000 files,
+and 2 MB of integers. Both codecs must agree on every shape before anything is timed. A ratio is ours to bencode2's
+values per CPU-second: above 1.0 we are faster.
 """
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 import bencode2
+import click
 
+from bench.macro.pairs import (
+    Contestant, Plan, Results, Sample, console, finish, per_cpu_s, results_table, run_pairs, with_plan)
+from bench.macro.processes import MEASURED_CORE, describe_machine, pin
 from fastdht import bencode
 
-ROUNDS_FLOOR = 9     # fewer pairs cannot tell 1.0 from 0.9 on a shared machine
+AIM = 1.0
+SLICE_S = 0.002         # work between two looks at the clock
 
 
 def find_node_query(rng: random.Random) -> dict[bytes, Any]:
@@ -36,62 +38,69 @@ def torrent(rng: random.Random) -> dict[bytes, Any]:
     files = [{b"length": rng.randrange(1 << 30), b"path": [b"season %d" % (i % 20), b"episode %04d of many.mkv" % i]}
              for i in range(2000)]
     info = {b"files": files, b"name": b"a torrent of many files", b"piece length": 1 << 20,
-            b"pieces": rng.randbytes(20 * 16500), b"private": 0}
+            b"pieces": rng.randbytes(20 * 17500), b"private": 0}
     return {b"announce": b"udp://tracker.example:6969/announce", b"created by": b"bench", b"creation date": 1700000000,
             b"info": info}
 
 
 def integers(rng: random.Random) -> list[int]:
-    return [rng.randrange(-(10**6), 10**6) for _ in range(245000)]
+    return [rng.randrange(-(10**6), 10**6) for _ in range(250_000)]
 
 
 SHAPES: dict[str, Callable[[random.Random], Any]] = {
     "find_node query": find_node_query, "get_peers reply": get_peers_reply, "torrent": torrent, "integers": integers}
 
 
-def seconds_of(work: Callable[[Any], object], argument: Any, rounds: int) -> float:
+def contestant(name: str, work: Callable[[Any], object], argument: Any) -> Contestant:
+    def run(seconds: float) -> Sample:
+        wall, cpu, done = time.perf_counter(), time.process_time(), 0
+        while time.perf_counter() - wall < seconds:
+            for _ in range(batch):
+                work(argument)
+            done += batch
+        return Sample(done, time.perf_counter() - wall, time.process_time() - cpu)
+
     started = time.perf_counter()
-    for _ in range(rounds):
-        work(argument)
-    return (time.perf_counter() - started) / rounds
+    work(argument)
+    batch = max(1, int(SLICE_S / (time.perf_counter() - started)))
+    return Contestant(name, run)
 
 
-def measure(ours: Callable[[Any], object], theirs: Callable[[Any], object], argument: Any, pairs: int,
-            slice_s: float, rng: random.Random) -> dict[str, Any]:
-    rounds = max(1, int(slice_s / seconds_of(theirs, argument, 1 + int(slice_s / 10 / seconds_of(theirs, argument, 3)))))
-    times: dict[Callable[[Any], object], list[float]] = {ours: [], theirs: []}
-    for _ in range(pairs):
-        for work in rng.sample((ours, theirs), 2):
-            times[work].append(seconds_of(work, argument, rounds))
-    ratios = [b / a for a, b in zip(times[ours], times[theirs], strict=True)]
-    return {"ours_ns": statistics.median(times[ours]) * 1e9, "bencode2_ns": statistics.median(times[theirs]) * 1e9,
-            "ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
+def check_agreement(name: str, value: Any, data: bytes) -> None:
+    if bencode.encode(value) != data or bencode.decode(data) != value or bencode2.bdecode(data) != value:
+        raise click.ClickException(f"{name}: the two codecs disagree")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="fastdht.bencode beside bencode2")
-    parser.add_argument("--pairs", type=int, default=15)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--slice-ms", type=float, default=40.0)
-    options = parser.parse_args()
-    if options.pairs < ROUNDS_FLOOR:
-        parser.error(f"--pairs is {options.pairs}; at least {ROUNDS_FLOOR}")
-    rng = random.Random(options.seed)
-    results = {}
-    print(f"{'shape':16} {'bytes':>8}  {'direction':9} {'ours':>12} {'bencode2':>12}  ratio (min–max)")
+def result_of(results: Results, size: int) -> dict[str, object]:
+    return {"bytes": size, "ratio": results.ratio("fastdht", "bencode2", per_cpu_s).to_json(), **results.to_json()}
+
+
+@click.command()
+@with_plan(seconds=0.3, quick_seconds=0.05)
+def main(plan: Plan) -> None:
+    """The public codec beside bencode2: four shapes, both directions, strict."""
+    pin(MEASURED_CORE)
+    console.print(f"machine {describe_machine()}, {plan}")
+    rng = random.Random(plan.seed)
+    shapes: dict[str, dict[str, object]] = {}
+    ratios: dict[str, float] = {}
     for name, build in SHAPES.items():
         value = build(rng)
         data = bencode2.bencode(value)
-        if bencode.encode(value) != data or bencode.decode(data) != value:
-            raise SystemExit(f"{name}: the two codecs disagree")
+        check_agreement(name, value, data)
         for direction, ours, theirs, argument in (
-                ("decode", bencode.decode, bencode2.bdecode, data), ("encode", bencode.encode, bencode2.bencode, value)):
-            result = measure(ours, theirs, argument, options.pairs, options.slice_ms / 1e3, rng)
-            results[f"{name} {direction}"] = result | {"bytes": len(data)}
-            print(f"{name:16} {len(data):8}  {direction:9} {result['ours_ns']:9.0f} ns {result['bencode2_ns']:9.0f} ns"
-                  f"  {result['ratio']:.2f} ({result['ratio_min']:.2f}–{result['ratio_max']:.2f})")
-    print(json.dumps({"bench": "bencode", "peer": "bencode2", "pairs": options.pairs, "seed": options.seed,
-                      "worst_ratio": min(r["ratio"] for r in results.values()), "results": results}))
+                ("decode", bencode.decode, bencode2.bdecode, data),
+                ("encode", bencode.encode, bencode2.bencode, value)):
+            label = f"{name}, {direction}"
+            results = run_pairs([contestant("fastdht", ours, argument), contestant("bencode2", theirs, argument)],
+                                plan, label)
+            console.print(results_table(f"{label} ({len(data):,} bytes)", results, "values", "bencode2"))
+            shapes[label] = result_of(results, len(data))
+            ratios[label] = results.ratio("fastdht", "bencode2", per_cpu_s).pairwise.median
+    worst = min(ratios, key=lambda label: ratios[label])
+    console.print(f"lowest ratio {ratios[worst]:.2f}, {worst} (aim {AIM})")
+    finish({"bench": "bencode", "peer": "bencode2", "machine": describe_machine(), **plan.to_json(), "aim": AIM,
+            "lowest_ratio": round(ratios[worst], 3), "shapes": shapes})
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from typing import Any
 
 import click
 
-from bench.macro.lookups import start_swarm
 from bench.macro.native import build_reference
 from bench.macro.pairs import (
+    BenchFailed,
     Contestant,
     Plan,
     Results,
@@ -29,6 +29,7 @@ from bench.macro.pairs import (
     with_plan,
 )
 from bench.macro.processes import (
+    start_swarm,
     LOAD_CORE,
     MEASURED_CORE,
     Child,
@@ -48,18 +49,24 @@ MAX_PAUSE_MS = 20.0
 MAX_DROP_SHARE = 1e-4
 UNPACED = "10000000"            # packets per second: the most the command takes
 WINDOW = 512
+BARE_SECONDS = 2.0
 
 
 def to_sample(done: Finished, found: int) -> Sample:
     report = done.report
     if report["found"] < 0.99 * found:
-        raise RuntimeError(f"only {report['found']} of {found} nodes found: {dict(report)}")
+        raise BenchFailed(f"only {report['found']} of {found} nodes found: {dict(report)}")
     beyond = max(0, done.max_rss_bytes - FIXED_BYTES) / max(report["contacts"], 1)
     return Sample(report["answered"], done.wall_s, done.cpu_s, {
         "found": report["found"], "contacts": report["contacts"], "sent": report["sent"],
         "kernel_drops": report["kernel_drops"], "elapsed_s": report["elapsed_s"], "rss_mb": done.max_rss_bytes / 1e6,
         "bytes_per_contact": done.max_rss_bytes / max(report["contacts"], 1), "bytes_beyond_fixed": beyond,
     })
+
+
+def run_engine(bootstrap: str, depth: str, nodes: int, seed: int, rows: Path) -> Finished:
+    arguments = map(str, (nodes * 5 // 4, WINDOW, seed, rows))
+    return run_to_end([str(build_reference("crawl_engine")), bootstrap, depth, *arguments], MEASURED_CORE)
 
 
 class Field:
@@ -71,6 +78,7 @@ class Field:
         self.depth = depth
         self.seed = seed
         self.folder = folder
+        self.rows = folder / "reference.rows"
 
     def census(self) -> list[str]:
         out = self.folder / "census"
@@ -83,12 +91,10 @@ class Field:
         return to_sample(run_to_end(fastdht_command(*self.census()), MEASURED_CORE), self.nodes)
 
     def run_reference(self, _seconds: float) -> Sample:
-        argv = [str(build_reference("crawl_engine")), self.bootstrap, self.depth, str(self.nodes * 5 // 4), str(WINDOW),
-                str(self.seed), str(self.folder / "reference.rows")]
-        return to_sample(run_to_end(argv, MEASURED_CORE), self.nodes)
+        return to_sample(run_engine(self.bootstrap, self.depth, self.nodes, self.seed, self.rows), self.nodes)
 
     def run_bare(self, _seconds: float) -> Sample:
-        argv = [str(build_reference("bare_client")), self.bootstrap, "find_node", str(WINDOW), "2"]
+        argv = [str(build_reference("bare_client")), str(self.rows), "find_node", str(WINDOW), str(BARE_SECONDS)]
         done = run_to_end(argv, MEASURED_CORE)
         return Sample(done.report["rpcs"], done.report["wall_s"], done.cpu_s, {"bytes": done.report["bytes"]})
 
@@ -139,6 +145,7 @@ def measure(plan: Plan, nodes: int, depth: str, folder: Path) -> dict[str, objec
     swarm = start_swarm(nodes, plan.seed)
     with swarm:
         field = Field(swarm.read_line(timeout_s=120)["bootstrap"][0], nodes, depth, plan.seed, folder)
+        run_engine(field.bootstrap, "fast", nodes, plan.seed, field.rows)       # whom the bare loop asks
         results = run_pairs(field.contestants(), plan, f"{nodes:,} nodes", warm_up=False)
         pause = field.longest_pause()
         totals = final_totals(swarm)
@@ -162,7 +169,7 @@ def final_totals(swarm: Child) -> Mapping[str, Any]:
 def main(plan: Plan, nodes: tuple[int, ...], depth: str) -> None:
     """A census beside a C crawl engine; every run is one whole census, so --seconds has no effect."""
     console.print(f"machine {describe_machine()}, {plan}, swarm on core {LOAD_CORE}, crawl on core {MEASURED_CORE}")
-    sizes = nodes or ((20_000,) if plan.quick else tuple(TARGETS))
+    sizes = nodes or ((50_000,) if plan.quick else tuple(TARGETS))
     with tempfile.TemporaryDirectory(prefix="fastdht-bench-") as folder:
         runs = {f"nodes_{size}": measure(plan, size, depth, Path(folder)) for size in sizes}
     finish({"bench": "crawl", "machine": describe_machine(), **plan.to_json(), "depth": depth, **runs})

@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
+from bench.macro.crawl import run_engine
 from bench.macro.native import build_reference
 from bench.macro.pairs import (
     Contestant,
@@ -28,13 +31,11 @@ from bench.macro.pairs import (
     with_plan,
 )
 from bench.macro.processes import (
-    LOAD_CORE,
     MEASURED_CORE,
     PEERS,
-    Child,
     describe_machine,
-    fastdht_command,
     run_to_end,
+    start_swarm,
 )
 
 OURS, REFERENCE, LIBTORRENT, BARE = "fastdht", "C engine", "libtorrent", "bare loop"
@@ -62,13 +63,13 @@ def program(name: str, argv: Sequence[str], work: str = "lookups") -> Contestant
     return Contestant(name, run)
 
 
-def contestants(bootstrap: str, concurrency: int, seed: int, has_libtorrent: bool) -> list[Contestant]:
+def contestants(bootstrap: str, rows: Path, concurrency: int, seed: int, has_libtorrent: bool) -> list[Contestant]:
     arguments = [bootstrap, str(concurrency), "{seconds}", str(seed)]
     window = str(min(ALPHA * concurrency, 1024))
     chosen = [
         program(OURS, [sys.executable, "-m", "bench.macro.lookup_client", *arguments]),
         program(REFERENCE, [str(build_reference("lookup_engine")), *arguments]),
-        program(BARE, [str(build_reference("bare_client")), bootstrap, "get_peers", window, "{seconds}"], work="rpcs"),
+        program(BARE, [str(build_reference("bare_client")), str(rows), "get_peers", window, "{seconds}"], work="rpcs"),
     ]
     if has_libtorrent:
         listen = f"127.2.0.1:{20_000 + os.getpid() % 20_000}"
@@ -104,10 +105,6 @@ def print_verdict(concurrency: int, verdict: Mapping[str, object]) -> None:
                       style="red")
 
 
-def start_swarm(nodes: int, seed: int, *options: str) -> Child:
-    return Child(fastdht_command("swarm", "--nodes", str(nodes), "--seed", str(seed), *options), LOAD_CORE)
-
-
 def without_libtorrent() -> bool:
     try:
         import libtorrent  # noqa: F401  only whether it is there
@@ -128,8 +125,10 @@ def main(plan: Plan, concurrency: tuple[int, ...]) -> None:
     with contextlib.ExitStack() as stack:
         swarm = stack.enter_context(start_swarm(NODES, plan.seed, "--values-everywhere"))
         bootstrap = swarm.read_line()["bootstrap"][0]
+        rows = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastdht-bench-"))) / "nodes.rows"
+        run_engine(bootstrap, "standard", NODES, plan.seed, rows)               # whom the bare loop asks
         for callers in concurrency:
-            chosen = contestants(bootstrap, callers, plan.seed, has_libtorrent)
+            chosen = contestants(bootstrap, rows, callers, plan.seed, has_libtorrent)
             results = run_pairs(chosen, plan, f"concurrency {callers}", warm_up=False)
             console.print(results_table(f"get_peers lookups, {callers} at a time", results, "lookups", REFERENCE,
                                         ("messages", "rpcs_per_cpu_s")))

@@ -58,7 +58,7 @@ class Network:
             body += b"5:nodes%d:" % len(nodes) + nodes
             if b"9:get_peers" in query:
                 body += b"5:token4:tokn" + (VALUES if packed in closest else b"")
-        tid = asked["tid"]
+        tid: bytes = asked["tid"]
         return b"d2:ip6:\x7f\x00\x00\x01\x1a\xe11:rd" + body + b"e1:t%d:" % len(tid) + tid + b"1:v4:LT\x02\x0b1:y1:re"
 
 

@@ -24,6 +24,10 @@ QUICK_PAIRS = 3
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 132, highlight=False)
 
 
+class BenchFailed(click.ClickException):
+    """A run whose figures would mean nothing: one line, exit code 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One run: `work` units done in `wall_s` seconds, `cpu_s` (user + system) of the contestant's own process."""

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from bench.macro.pairs import BenchFailed
+
 START_TIMEOUT_S = 30.0
 PEERS = Path(__file__).resolve().parents[1] / "peers"
 CORES = sorted(os.sched_getaffinity(0))
@@ -42,6 +44,11 @@ def pin(core: int) -> None:
 
 def fastdht_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "fastdht", *arguments]
+
+
+def start_swarm(nodes: int, seed: int, *options: str) -> Child:
+    """A clean virtual network on the load's core; its first line says where to enter it."""
+    return Child(fastdht_command("swarm", "--nodes", str(nodes), "--seed", str(seed), *options), LOAD_CORE)
 
 
 class Child:
@@ -88,19 +95,29 @@ class Child:
             if stream is not None:
                 stream.close()
 
+    def read_to_end(self, deadline: float) -> bytes:
+        """Wait for the end of its output; the last line that is a JSON object, or nothing."""
+        while self._read_more(deadline):
+            pass
+        lines = [line for line in self._unread.splitlines() if line.startswith(b"{")]
+        return lines[-1] if lines else b""
+
     def _next_line(self, deadline: float) -> bytes:
-        assert self.process.stdout is not None
-        fd = self.process.stdout.fileno()
         while b"\n" not in self._unread:
-            wait = deadline - time.monotonic()
-            if wait <= 0 or not select.select([fd], [], [], wait)[0]:
-                raise RuntimeError(f"{self.argv[0]} said nothing in time: {' '.join(self.argv)}")
-            chunk = os.read(fd, 65536)
-            if not chunk:
-                raise RuntimeError(f"{' '.join(self.argv)} ended with status {self.process.wait()}")
-            self._unread += chunk
+            if not self._read_more(deadline):
+                raise BenchFailed(f"{' '.join(self.argv)} ended with status {self.process.wait()}")
         line, _, self._unread = self._unread.partition(b"\n")
         return line
+
+    def _read_more(self, deadline: float) -> bool:
+        """Wait for more output; False at its end."""
+        assert self.process.stdout is not None
+        fd = self.process.stdout.fileno()
+        if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise BenchFailed(f"too late: {' '.join(self.argv)}")
+        chunk = os.read(fd, 65536)
+        self._unread += chunk
+        return bool(chunk)
 
     def __enter__(self) -> Self:
         return self
@@ -122,18 +139,12 @@ def run_to_end(argv: Sequence[str], core: int, timeout_s: float = 1800.0) -> Fin
     """Run pinned; CPU and memory are the kernel's account of the dead child (wait4), start-up included."""
     started = time.monotonic()
     with Child(argv, core) as child:
-        assert child.process.stdout is not None
-        last = b""
-        deadline = started + timeout_s
-        for line in child.process.stdout:
-            last = line if line.startswith(b"{") else last
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{' '.join(argv)} ran longer than {timeout_s:.0f} s")
+        last = child.read_to_end(started + timeout_s)
         _, status, usage = os.wait4(child.pid, 0)
         child.process.returncode = os.waitstatus_to_exitcode(status)
         wall_s = time.monotonic() - started
     if child.process.returncode or not last:
-        raise RuntimeError(f"{' '.join(argv)} ended with status {child.process.returncode} and no report")
+        raise BenchFailed(f"{' '.join(argv)} ended with status {child.process.returncode} and no report")
     return Finished(json.loads(last), wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 

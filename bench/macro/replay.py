@@ -17,7 +17,18 @@ from typing import Any
 import click
 
 from bench.macro.memory import BATCH, Clock, Datagram, MemoryTransport, Network, Player, Recorder
-from bench.macro.pairs import Contestant, Plan, Sample, console, finish, per_wall_s, results_table, run_pairs, with_plan
+from bench.macro.pairs import (
+    BenchFailed,
+    Contestant,
+    Plan,
+    Sample,
+    console,
+    finish,
+    per_wall_s,
+    results_table,
+    run_pairs,
+    with_plan,
+)
 from bench.macro.processes import MEASURED_CORE, describe_machine, pin
 from fastdht._ext import krpc
 from fastdht._ext.addresses import AddressFilter
@@ -25,7 +36,6 @@ from fastdht._ext.core import Core
 from fastdht._ext.frontier import Frontier
 from fastdht._ext.packets import Inbox
 from fastdht.config import CoreConfig, LookupConfig
-from fastdht.engine.bridge import Plan as Question
 from fastdht.engine.bridge import Walk
 from fastdht.engine.engine import Engine
 from fastdht.lookup.machine import Machine
@@ -112,7 +122,7 @@ class Serving:
             replies += len(answers)
             size += sum(len(data) for data, _ in answers)
         if replies != SOURCES:
-            raise RuntimeError(f"{replies} replies to {SOURCES} questions; {core.counters()}")
+            raise BenchFailed(f"{replies} replies to {SOURCES} questions; {core.counters()}")
         return per_packet(replies, spent, {"reply_bytes": size / replies})
 
 
@@ -125,22 +135,22 @@ def per_packet(packets: int, spent_ns: int, extra: dict[str, float] | None = Non
     return Sample(packets, seconds, seconds, {"ns_per_packet": spent_ns / packets, **(extra or {})})
 
 
-class BareSlot:
-    """Owner of a lookup that takes what was found as packed blocks and opens the next."""
+class BareBranch(Machine):
+    """Policy and owner of a lookup that takes the packed result and opens the next."""
+
+    __slots__ = ("looking", "slot")
 
     def __init__(self, looking: Looking) -> None:
+        super().__init__(looking.settings.alpha)
         self.looking = looking
         self.slot = -1
 
     def on_results(self) -> None:
-        self.looking.engine.core.lookup_values(self.slot)
+        """Taken at the end."""
 
     def on_finished(self) -> None:
-        engine = self.looking.engine
-        engine.core.lookup_values(self.slot)
-        engine.core.lookup_counts(self.slot)
-        engine.close_lookup(self.slot)
-        self.looking.on_end()
+        self.looking.engine.finish_lookup(self.slot)
+        self.looking.open_next(())
 
     def on_failed(self, error: Exception) -> None:
         raise error
@@ -156,31 +166,33 @@ class Looking:
         self.rng = random.Random(seed)
         self.left = total
         self.running = 0
+        self.values = 0
         self.has_reports = has_reports
 
     def start(self, entry: bytes, at_once: int) -> None:
         for _ in range(at_once):
+            self.running += 1
             self.open_next((entry,))
         self.engine.on_timer()
 
-    def on_end(self) -> None:
-        self.running -= 1
+    def on_report(self, walk: Walk) -> None:
+        assert walk.report is not None
+        self.values += len(walk.report.values)
         self.open_next(())
 
     def open_next(self, seeds: Sequence[bytes]) -> None:
+        """Start another lookup in the place of one that ended."""
         if self.left == 0:
+            self.running -= 1
             return
         self.left -= 1
-        self.running += 1
         target = NodeId(self.rng.randbytes(20))
         if self.has_reports:
-            Walk(Question(GET_PEERS, target, self.settings, tuple(seeds)), on_end=self.on_end).start([self.engine])
+            Walk(target, self.settings, self.on_report).start([self.engine], GET_PEERS, seeds)
             return
-        owner, settings, now = BareSlot(self), self.settings, self.engine.clock()
-        owner.slot = self.engine.open_lookup(
-            Machine(settings.alpha), owner, GET_PEERS, target, width=settings.width, wide_width=settings.wide_width,
-            subnet_limit=settings.subnet_limit, max_queries=settings.max_queries, now_us=now,
-            deadline_us=now + settings.deadline_us, seeds=seeds)
+        branch = BareBranch(self)
+        now = self.engine.clock()
+        branch.slot = self.engine.open_lookup(branch, GET_PEERS, target, self.settings, now, seeds, False, False)
 
     def is_over(self) -> bool:
         return self.running == 0
@@ -244,7 +256,7 @@ def record_crawl(nodes: int, seed: int) -> Callable[[float], Sample]:
 def check_same(recorder: Recorder, player: Player) -> None:
     """A replay that strayed from the recording measures something else."""
     if (recorder.taken, recorder.sent) != (player.taken, player.sent):
-        raise RuntimeError(f"replayed {player.taken} in, {player.sent} out; "
+        raise BenchFailed(f"replayed {player.taken} in, {player.sent} out; "
                            f"recorded {recorder.taken} in, {recorder.sent} out")
 
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import click
 
 from bench.macro.native import build_reference
 from bench.macro.pairs import (
+    BenchFailed,
     Contestant,
     Plan,
     Results,
@@ -34,12 +36,13 @@ from bench.macro.pairs import (
 from bench.macro.processes import LOAD_CORE, MEASURED_CORE, PEERS, Child, describe_machine, fastdht_command
 
 METHODS = ("ping", "find_node", "get_peers_miss", "get_peers_hit")
-OURS, REFERENCE = "fastdht", "C reply server"
+OURS, PORTABLE, REFERENCE = "fastdht", "fastdht portable", "C reply server"
 SOURCES, SWARM, WINDOW, PEERS_ANNOUNCED = 16_384, 500, 128, 50
 FULL_REPLY, FILL_TIMEOUT_S = 7.9, 20.0       # nodes a reply: the table knows the swarm
 VALID_AT = 0.9          # of the bare loop: a slower reference would flatter us
 TARGET, FAILS_BELOW = 0.80, 0.70
 PEER_METHOD_TARGET = 0.95
+PORTABLE_TARGET = 0.50
 NOTED = ("bytes", "lost", "errors", "malformed", "misrouted", "kernel_drops")
 FALLBACK_SIZES = {"ping": 56, "find_node": 280, "get_peers_miss": 300, "get_peers_hit": 700}
 
@@ -68,17 +71,20 @@ class Arena:
         self.stack = stack
         self.seed = seed
         self.started = 0
+        folder = tempfile.TemporaryDirectory(prefix="fastdht-bench-", ignore_cleanup_errors=True)
+        self.folder = stack.enter_context(folder)
         self.base_port = 20_000 + os.getpid() % 20_000
 
     def start(self, name: str, argv: Sequence[str], fill_s: float, verb: str = "run") -> Server:
-        """argv may hold {endpoint} and {bootstrap}; fill_s > 0 fills its table and announces the peers of the hit."""
+        """argv may hold {endpoint}, {bootstrap} and {folder}; fill_s > 0 fills its table and announces peers."""
         self.started += 1
         port = self.base_port + self.started
         load = self.stack.enter_context(Child(
             [str(build_reference("load")), *map(str, (port + 200, SOURCES, SWARM, WINDOW, self.seed))],
             LOAD_CORE, takes_commands=True,
         ))
-        places = {"endpoint": f"127.1.0.{self.started}:{port}", "bootstrap": load.read_line()["bootstrap"]}
+        places = {"endpoint": f"127.1.0.{self.started}:{port}", "bootstrap": load.read_line()["bootstrap"],
+                  "folder": self.folder}
         child = self.stack.enter_context(Child([part.format(**places) for part in argv], MEASURED_CORE))
         child.read_line()
         load.ask(f"server {places['endpoint']} {child.pid}")
@@ -97,15 +103,16 @@ class Arena:
         console.print(f"{name}: {filled['nodes']} nodes a reply, {asked} questions of its own answered, "
                       f"{announced['announced']} peers announced")
         if not filled["replies"]:
-            raise RuntimeError(f"{name} answers nothing")
+            raise BenchFailed(f"{name} answers nothing")
 
 
 def real_servers(arena: Arena, only: Sequence[str], fill_s: float) -> list[Server]:
     commands = {
         OURS: fastdht_command("serve", "--listen", "{endpoint}", "--bootstrap", "{bootstrap}",
                               "--allow-net", "127.0.0.0/8", "--limits", "off"),
+        PORTABLE: [sys.executable, "-m", "bench.macro.portable_serve", "{endpoint}", "{bootstrap}"],
         "libtorrent": [sys.executable, str(PEERS / "libtorrent_serve.py"), "{endpoint}", "{bootstrap}"],
-        "rTorrent": [sys.executable, str(PEERS / "rtorrent_serve.py"), "{endpoint}", "{bootstrap}"],
+        "rTorrent": [sys.executable, str(PEERS / "rtorrent_serve.py"), "{endpoint}", "{bootstrap}", "{folder}"],
     }
     if shutil.which("rtorrent") is None:
         console.print("rtorrent is not installed (Debian: apt-get install rtorrent); left out")
@@ -139,20 +146,26 @@ def judge(by_method: Mapping[str, Results]) -> dict[str, object]:
         "void": [method for method, ratio in validity.items() if ratio.pairwise.median < VALID_AT],
     }
     contestants = set.intersection(*(set(results.samples) for results in by_method.values()))
+    if PORTABLE in contestants:
+        verdict["portable_to_reference"] = compare(by_method, PORTABLE, REFERENCE)
     if OURS not in contestants:
         return verdict
-    for other in sorted(contestants - {OURS, "bare loop"}):
-        ratios = {method: results.ratio(OURS, other, per_cpu_s) for method, results in by_method.items()}
-        medians = [ratio.pairwise.median for ratio in ratios.values()]
-        verdict[f"to {other}"] = {
-            **{method: ratio.to_json() for method, ratio in ratios.items()},
-            "geometric_mean": significant(geometric_mean(medians)),
-            "lowest": significant(min(medians)),
-        }
+    for other in sorted(contestants - {OURS, PORTABLE, "bare loop"}):
+        verdict[f"to {other}"] = compare(by_method, OURS, other)
     lost = sum(sample.extra["lost"] + sample.extra["errors"] + sample.extra["malformed"] + sample.extra["misrouted"]
                for results in by_method.values() for sample in results.samples[OURS])
     verdict["ours_lost_or_wrong"] = int(lost)
     return verdict
+
+
+def compare(by_method: Mapping[str, Results], name: str, other: str) -> dict[str, object]:
+    ratios = {method: results.ratio(name, other, per_cpu_s) for method, results in by_method.items()}
+    medians = [ratio.pairwise.median for ratio in ratios.values()]
+    return {
+        **{method: ratio.to_json() for method, ratio in ratios.items()},
+        "geometric_mean": significant(geometric_mean(medians)),
+        "lowest": significant(min(medians)),
+    }
 
 
 def print_verdict(verdict: Mapping[str, object]) -> None:
@@ -162,6 +175,9 @@ def print_verdict(verdict: Mapping[str, object]) -> None:
         is_reference = other == f"to {REFERENCE}"
         aim = f"aim {TARGET}, fails below {FAILS_BELOW}" if is_reference else f"aim > 1, each ≥ {PEER_METHOD_TARGET}"
         console.print(f"fastdht {other}: geometric mean {ratios['geometric_mean']}, lowest {ratios['lowest']} ({aim})")
+    portable = verdict.get("portable_to_reference")
+    if isinstance(portable, dict):
+        console.print(f"portable to {REFERENCE}: geometric mean {portable['geometric_mean']} (aim {PORTABLE_TARGET})")
     if verdict["void"]:
         console.print(f"VOID: the C reply server is below {VALID_AT} of the bare loop: {verdict['void']}", style="red")
     if verdict.get("ours_lost_or_wrong"):
@@ -169,7 +185,7 @@ def print_verdict(verdict: Mapping[str, object]) -> None:
 
 
 @click.command()
-@click.option("--only", multiple=True, help="Run just these real servers (fastdht, libtorrent, rTorrent).")
+@click.option("--only", multiple=True, help="Run just these: fastdht, fastdht portable, libtorrent, rTorrent.")
 @click.option("--sizes-of", default=OURS, show_default=True, help="Whose reply sizes the C references send.")
 @with_plan(seconds=1.0, quick_seconds=0.2)
 def main(plan: Plan, only: tuple[str, ...], sizes_of: str) -> None:

@@ -1,12 +1,11 @@
-"""An rTorrent DHT node, when rtorrent is installed: rtorrent_serve.py IP:PORT BOOTSTRAP_IP:PORT; one JSON line when up.
+"""An rTorrent DHT node, when rtorrent is installed: rtorrent_serve.py IP:PORT BOOTSTRAP_IP:PORT FOLDER.
 
-Becomes rtorrent by exec, so that the process measured is the node itself. It needs no terminal as a daemon and knows
-no rate limit.
+Prints one JSON line, then becomes rtorrent by exec, so that the process measured is the node itself. FOLDER holds its
+session. It needs no terminal as a daemon and knows no rate limit.
 """
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 CONFIGURATION = """\
@@ -27,7 +26,7 @@ schedule2 = bootstrap, 1, 3, "dht.add_node={bootstrap}"
 
 def main() -> None:
     ip, _, port = sys.argv[1].rpartition(":")
-    folder = tempfile.mkdtemp(prefix="bench-rtorrent-")
+    folder = sys.argv[3]
     settings = Path(folder) / "rtorrent.rc"
     settings.write_text(CONFIGURATION.format(folder=folder, ip=ip, port=port, bootstrap=sys.argv[2]))
     print(json.dumps({"endpoint": sys.argv[1], "pid": os.getpid()}), flush=True)

@@ -8,6 +8,7 @@
  * when it answers under the id it was named with, or twice under the same one. Rows of 48 bytes go to OUT.
  */
 #include "asking.h"
+#include "rows.h"
 
 enum { STAGE_FIRST, STAGE_OWN, STAGE_RETRY, STAGE_VERIFY, STAGE_DONE };
 enum { IS_FOUND = 1, IS_DOUBTED = 2, IS_NAMED = 4 };
@@ -22,14 +23,6 @@ typedef struct {                /* 32 bytes */
 } record;
 
 typedef struct { uint64_t key; uint32_t record, referrers; } place;     /* key 0: empty; else address and port, exact */
-
-typedef struct {                /* 48 bytes */
-    uint8_t ip[16], id[ID_SIZE];
-    uint32_t rtt_us;
-    uint8_t version[4];
-    uint16_t port;
-    uint8_t status, has_version;
-} row;
 
 static asker net;
 static record *records;

@@ -16,7 +16,8 @@ from fastdht._ext.questions cimport (
     STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
 from fastdht._ext.queue cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED
 from fastdht._ext.rows cimport ROW_OK, ROW_RENAMED, fill_row
-from fastdht._ext.seen cimport Slot, address_of, find_slot, most_asked_address, push_record, read_endpoint, record_at
+from fastdht._ext.seen cimport Slot, find_slot, most_asked_address, push_record, read_endpoint, record_at
+from fastdht._ext.transactions cimport SLOT_STALLED
 
 cdef enum:
     SEED_REPEATS = 3            # losing the only seed would lose the crawl
@@ -70,7 +71,8 @@ cdef class Frontier(CrawlQueue):
         if record.state & RECORD_UNNAMED and record.step < SEED_REPEATS:
             record.step += 1
             push_record(&lane.store, &lane.follow, index)
-        elif stage == STAGE_FIRST and self.plan.retry_share > 0 and is_in_zone(&self.plan, record.id):
+        elif (stage == STAGE_FIRST and not record.state & RECORD_UNNAMED and self.plan.retry_share > 0
+                and is_in_zone(&self.plan, record.id)):
             set_stage(record, STAGE_SILENT)
             push_record(&lane.store, &lane.silent, index)
         elif may_repeat and (stage == STAGE_BUCKET or record.state & RECORD_DOUBTED):
@@ -94,6 +96,7 @@ cdef class Frontier(CrawlQueue):
             set_stage(record, STAGE_DONE)
             return
         self.tally.answered += 1
+        self.tally.late += tx.state == SLOT_STALLED
         self.rtt_bins[rtt_bin(now_us - tx.sent_us)] += 1
         self.merge(message)
         record.state &= ~RECORD_REPEATED
@@ -151,7 +154,7 @@ cdef class Frontier(CrawlQueue):
         cdef const Tally* t = &self.tally
         cdef uint32_t i
         counts = {
-            "asked": t.asked, "answered": t.answered, "errors": t.errors, "stalled": t.stalled,
+            "asked": t.asked, "answered": t.answered, "late": t.late, "errors": t.errors, "stalled": t.stalled,
             "timeouts": t.timeouts, "retries": t.retries, "repeats": t.repeats, "duplicates": t.duplicates,
             "found": t.found, "found_before": t.found_before, "renamed": t.renamed, "postponed": t.postponed,
             "contacts": self.lanes[0].store.count + self.lanes[1].store.count,

@@ -22,7 +22,7 @@ from fastdht._ext.tokens cimport TOKEN_SIZE
 cdef enum:
     ERROR_PROTOCOL = 203
     ERROR_METHOD = 204
-    ENVELOPE = 96               # a reply's bytes besides nodes and values: ip, id, t (32), token, v, y
+    ENVELOPE = 136              # most bytes of a reply besides nodes and values: ip, id, t, token, v, y and their keys
     VALUE_V4 = 8                # a bencoded compact peer
     VALUE_V6 = 21
     MAX_VALUES = 50             # 50 IPv4 peers and 8 nodes are 698 bytes

@@ -21,6 +21,10 @@ from fastdht._ext.lenient cimport (
     clear, enter, has_more, peek, read_flag, read_number, read_string, skip_stored_value)
 
 
+# Not a constant on purpose: of a size it knows, gcc makes `rep stos`, which takes longer to start than libc to finish.
+cdef size_t message_size = sizeof(Message)
+
+
 cdef struct Bodies:             # whose slots are in the message, and whose in the spare one; KIND_NONE: nobody's
     Message* spare              # not initialised until it is needed
     uint8_t first
@@ -34,7 +38,7 @@ cdef int read_message(const uint8_t* data, uint32_t size, Message* message) noex
     cdef Bodies bodies
     bodies.spare = &spare
     bodies.first = bodies.second = KIND_NONE
-    memset(message, 0, sizeof(Message))
+    memset(message, 0, message_size)
     if not read_envelope(&scanner, message, &bodies):
         return result_of_fault(scanner.fault)
     if bodies.first != KIND_NONE and bodies.first != message.kind:
@@ -69,7 +73,7 @@ cdef void take_spare_body(Message* message, Bodies* bodies) noexcept nogil:  # R
     """Replace the slots of the wrong body by the spare one's, or by nothing."""
     cdef Message* spare = bodies.spare
     if bodies.second != message.kind:
-        memset(spare, 0, sizeof(Message))
+        memset(spare, 0, message_size)
     spare.kind = message.kind
     spare.read_only = message.read_only
     spare.present |= message.present & HAS_ERROR_CODE
@@ -193,7 +197,7 @@ cdef bint read_body(Scanner* scanner, Message* message, Bodies* bodies, uint8_t 
     else:
         bodies.second = kind
         message = bodies.spare
-        memset(message, 0, sizeof(Message))
+        memset(message, 0, message_size)
     if not read_slots(scanner, message):
         return False
     if kind == KIND_RESPONSE:

@@ -36,6 +36,7 @@ cdef struct Question:
 cdef struct Tally:
     uint64_t asked
     uint64_t answered
+    uint64_t late               # of them, after they had stalled
     uint64_t errors
     uint64_t stalled
     uint64_t timeouts

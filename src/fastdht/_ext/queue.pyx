@@ -134,8 +134,8 @@ cdef class CrawlQueue:
             if has_next(lane):
                 return max(now_us, pace_due_us(&self.pace))
             other = postponed_due(lane)
-            if other < 0 and lane.silent.first != NO_RECORD and self.has_budget():
-                other = now_us + SILENT_POLL_US
+            if lane.silent.first != NO_RECORD and self.has_budget():
+                other = now_us + SILENT_POLL_US if other < 0 else min(other, now_us + SILENT_POLL_US)
             if other >= 0 and (due < 0 or other < due):
                 due = other
         return due if due < 0 else max(due, now_us, pace_due_us(&self.pace))
@@ -151,7 +151,7 @@ cdef class CrawlQueue:
         cdef uint32_t index
         for tries in range(PICK_TRIES):
             index = pop_next(lane, now_us)
-            if index == NO_RECORD and lane.postponed == 0:
+            if index == NO_RECORD:
                 index = self.pop_silent(lane)
             if index == NO_RECORD or self.take_address_turn(lane, index, now_us):
                 return index
@@ -163,7 +163,7 @@ cdef class CrawlQueue:
         cdef uint32_t index
         for tries in range(PICK_TRIES):
             if not self.has_budget():
-                if self.waiting == 0:
+                if self.waiting == 0 and lane.postponed == 0:
                     lane.silent.first = NO_RECORD
                 return NO_RECORD
             index = pop_record(&lane.store, &lane.silent)
@@ -172,7 +172,7 @@ cdef class CrawlQueue:
             if self.plan.retry_referrers == 0 or count_referrers(&lane.store, index) >= self.plan.retry_referrers:
                 set_stage(record_at(&lane.store, index), STAGE_RETRY)
                 return index
-            if self.waiting:            # an answer to come may name it again
+            if self.waiting or lane.postponed:          # an answer to come may name it again
                 push_record(&lane.store, &lane.silent, index)
         return NO_RECORD
 

@@ -108,9 +108,10 @@ class Pass:
 
     def tick(self, elapsed_us: int, late_us: int) -> None:
         network = self.transport.counters()
-        stalled = self.frontier.counters()["stalled"]
-        self.pace.tick(elapsed_us, Signals(network.get("kernel_drops", 0), network.get("congested", 0), stalled, late_us),
-                       self.frontier.rtt_histogram())
+        counts = self.frontier.counters()
+        signals = Signals(network.get("kernel_drops", 0), network.get("congested", 0),
+                          counts["stalled"] - counts["late"], late_us)
+        self.pace.tick(elapsed_us, signals, self.frontier.rtt_histogram())
         self.apply_pace()
         self.engine.kick()
 

@@ -22,6 +22,7 @@ LATE_US = 20_000            # of the loop; more is a sign of too much work …
 LATE_TICKS = 4              # … when it lasts: one late tick is somebody else's load
 LIVE_WINDOW = 512
 LEAST_WINDOW = 64
+MAX_WINDOW = 65_536     # half the transactions: the other half are late and not yet given up
 ENOUGH_ANSWERS = 200        # before round-trip times mean anything
 FIRST_STALL_US = 500_000
 STALL_BOUNDS_US = (20_000, 2_000_000)
@@ -35,7 +36,7 @@ class Signals:
 
     kernel_drops: int
     congested: int          # sends that the system had no room for
-    stalled: int
+    silent: int             # queries that stalled and have not been answered since
     loop_late_us: int       # of this tick
 
 
@@ -53,7 +54,7 @@ class Pace:
         self._last = Signals(0, 0, 0, 0)
         self._since_cut_us = SECOND_US
         self._late_ticks = 0
-        self._stalls_per_s = 0.0
+        self._silent_per_s = 0.0
         self._bins: list[float] = []
         self._seen_bins: list[int] = []
 
@@ -70,12 +71,12 @@ class Pace:
         if self.full_rate:
             return max(LEAST_WINDOW, int(self.full_rate * self.stall_us / SECOND_US * 1.25) + LEAST_WINDOW)
         live = max(LEAST_WINDOW, LIVE_WINDOW * self.share)
-        return int(live + self._stalls_per_s * self.stall_us / SECOND_US)
+        return min(MAX_WINDOW, int(live + self._silent_per_s * self.stall_us / SECOND_US))
 
     def tick(self, elapsed_us: int, signals: Signals, rtt_bins: Sequence[int]) -> None:
         """Take in what happened in the last `elapsed_us`; then read rate, window, stall_us and timeout_us."""
-        stalls = (signals.stalled - self._last.stalled) * SECOND_US / max(elapsed_us, 1)
-        self._stalls_per_s += (stalls - self._stalls_per_s) * 0.5
+        silent = max(0, signals.silent - self._last.silent) * SECOND_US / max(elapsed_us, 1)
+        self._silent_per_s += (silent - self._silent_per_s) * 0.2
         self._since_cut_us += elapsed_us
         self._late_ticks = self._late_ticks + 1 if signals.loop_late_us > LATE_US else 0
         is_lossy = signals.kernel_drops > self._last.kernel_drops or signals.congested > self._last.congested

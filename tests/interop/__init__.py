@@ -1,0 +1,1 @@
+"""Real implementations on loopback: they guard that what we call the protocol is what others speak."""

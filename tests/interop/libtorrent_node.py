@@ -1,0 +1,75 @@
+"""Libtorrent DHT nodes on loopback: python -m tests.interop.libtorrent_node IP:PORT,…
+
+Prints one line when all sessions are up, then obeys lines on standard input, answering each with one JSON line:
+`announce INFOHASH PORT`, `lookup INFOHASH SECONDS` (the peers found by the last session) and `quit`.
+Settings follow the notes on real nodes: loopback addresses count as nodes, every limit is lifted, nothing leaves the
+machine (no LSD, UPnP or public bootstrap host).
+"""
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import libtorrent as lt
+
+
+KNOWN = (1, 7, 19, 31)      # whom node i is told of: nodes i+1, i+7, …
+
+
+def open_session(listen: str) -> lt.session:
+    return lt.session({
+        "listen_interfaces": listen, "outgoing_interfaces": "", "enable_dht": True, "enable_lsd": False,
+        "enable_upnp": False, "enable_natpmp": False, "dht_bootstrap_nodes": "", "user_agent": "test",
+        "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False, "dht_enforce_node_id": False,
+        "dht_prefer_verified_node_ids": False, "dht_ignore_dark_internet": False,
+        "dht_upload_rate_limit": 100_000_000, "dht_block_ratelimit": 10_000_000, "dht_block_timeout": 1,
+        "dht_max_peers_reply": 100, "dht_max_torrents": 100_000, "dht_max_peers": 100_000,
+        "recv_socket_buffer_size": 4 << 20, "alert_queue_size": 100_000,
+        "alert_mask": int(lt.alert.category_t.dht_notification) | int(lt.alert.category_t.dht_operation_notification),
+    })
+
+
+def look_up(session: lt.session, info_hash: bytes, seconds: float) -> list[str]:
+    """The peers that arrive within `seconds`, or until half a second passes without news once some have."""
+    session.pop_alerts()
+    session.dht_get_peers(lt.sha1_hash(info_hash))
+    found: set[str] = set()
+    last_news = time.monotonic()
+    deadline = last_news + seconds
+    while time.monotonic() < deadline and not (found and time.monotonic() - last_news > 0.5):
+        session.wait_for_alert(50)
+        for alert in session.pop_alerts():
+            if isinstance(alert, lt.dht_get_peers_reply_alert) and alert.info_hash.to_bytes() == info_hash:
+                found.update(f"{ip}:{port}" for ip, port in alert.peers())
+                last_news = time.monotonic()
+    return sorted(found)
+
+
+def obey(sessions: list[lt.session], words: list[str], turn: int) -> object:
+    session = sessions[turn % len(sessions)]
+    if words[0] == "announce":
+        session.dht_announce(lt.sha1_hash(bytes.fromhex(words[1])), int(words[2]))
+        return {"by": turn % len(sessions)}
+    if words[0] == "lookup":
+        return {"peers": look_up(session, bytes.fromhex(words[1]), float(words[2]))}
+    return {"error": f"unknown command {words[0]}"}
+
+
+def main() -> None:
+    """Open all sessions, then tell each of `KNOWN` others: a bootstrap list would be asked before they are up."""
+    listens = sys.argv[1].split(",")
+    sessions = [open_session(listen) for listen in listens]
+    for index, session in enumerate(sessions):
+        for step in KNOWN:
+            ip, port = listens[(index + step) % len(listens)].rsplit(":", 1)
+            session.add_dht_node((ip, int(port)))
+    print(json.dumps({"sessions": len(sessions), "version": lt.version}), flush=True)
+    for turn, line in enumerate(sys.stdin):
+        words = line.split()
+        if not words or words[0] == "quit":
+            break
+        print(json.dumps(obey(sessions, words, turn)), flush=True)
+
+
+main()
