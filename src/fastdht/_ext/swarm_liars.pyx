@@ -11,7 +11,7 @@ from fastdht._ext.addresses cimport read_be64, write_be32
 from fastdht._ext.hashing cimport mix_words
 from fastdht._ext.swarm_population cimport (ROLE_BIG_REPLY, ROLE_BOGONS, ROLE_COUNT, ROLE_DEEP, ROLE_ID_MIRROR,
                                             ROLE_INVENTED_ID, ROLE_MANY_NODES, ROLE_RAGGED, ROLE_RING, ROLE_SAME_ID,
-                                            ROLE_UNSORTED, VirtualNode)
+                                            ROLE_UNSORTED)
 from fastdht._ext.swarm_replies cimport BIG_REPLY_BYTES, MAX_NODES_BYTES
 
 cdef enum:
@@ -68,15 +68,18 @@ cdef void name_bogons(const HashKey* key, uint32_t serial, uint64_t aim, Draft* 
             draft.nodes[25] = 0
 
 
-cdef void name_crowd(Population people, const HashKey* key, uint32_t serial, uint64_t aim,
-                     Draft* draft) noexcept nogil:  # R0
-    cdef uint32_t i
-    cdef VirtualNode* node
+cdef void name_crowd(Population people, const HashKey* key, Draft* draft) noexcept nogil:  # R0
+    """After the honest answer the same well-known contacts from every liar: fresh ones would help a crawl."""
+    cdef uint32_t i, rank
+    cdef uint64_t word
     if not draft.has_nodes:
         return
-    for i in range(<uint32_t>MAX_NODES_BYTES // CONTACT):
-        node = &people.nodes[mix_words(key, serial ^ (<uint64_t>i << 32), aim) % people.listed]
-        people.write_contact(node, draft.nodes + i * CONTACT)
+    for i in range(draft.nodes_size // CONTACT, <uint32_t>MAX_NODES_BYTES // CONTACT):
+        word = mix_words(key, i, 0)
+        rank = <uint32_t>(word % people.listed)
+        if people.guide != NULL:
+            rank = people.find_weight(<uint32_t>(word % people.weight_total))
+        people.write_contact(&people.nodes[rank], draft.nodes + i * CONTACT)
     draft.nodes_size = MAX_NODES_BYTES
 
 
@@ -104,7 +107,7 @@ cdef void distort(Population people, const HashKey* key, Role role, uint32_t ser
     elif role == ROLE_BOGONS:
         name_bogons(key, serial, aim, draft)
     elif role == ROLE_MANY_NODES:
-        name_crowd(people, key, serial, aim, draft)
+        name_crowd(people, key, draft)
     elif role == ROLE_RAGGED and draft.nodes_size > 7:
         draft.nodes_size -= 7
     elif role == ROLE_BIG_REPLY:

@@ -57,8 +57,10 @@ def liar_options(command: click.Command) -> click.Command:
               help="Synthetic torrents whose 8 closest nodes tell 10 peers.")
 @click.option("--values-everywhere", is_flag=True, help="Any infohash is such a torrent.")
 @click.option("--adversaries", type=Share(), default=0, help="Adversaries of all kinds mixed, as a share of --nodes.")
+@click.option("--ids-per-ip", type=click.IntRange(1, 250), default=200, show_default=True,
+              help="How many of the adversary many-ids share an address.")
 def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float | None, truth_file: Path | None,
-          net: str, torrents: int, values_everywhere: bool, adversaries: float, **liars: int) -> None:
+          net: str, torrents: int, values_everywhere: bool, adversaries: float, ids_per_ip: int, **liars: int) -> None:
     """Run a virtual network on 127.0.0.0/8 until SIGTERM or Ctrl-C."""
     chosen = {name: liars[name.replace("-", "_")] for name in LIARS if liars[name.replace("-", "_")]}
     if chosen and adversaries:
@@ -68,7 +70,7 @@ def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float 
         signal.signal(number, lambda _signal, _frame: ending.set())
     try:
         network = Swarm(nodes, seed, port, profile=profile, rtt=rtt, loss=loss, net=net, torrents=torrents,
-                        values_everywhere=values_everywhere, adversaries=chosen or adversaries)
+                        values_everywhere=values_everywhere, adversaries=chosen or adversaries, ids_per_ip=ids_per_ip)
     except MemoryError:
         raise click.ClickException(f"no memory for {nodes} nodes; each contact takes 28 bytes") from None
     run(network, truth_file, ending)
