@@ -27,7 +27,7 @@ ALLOWED = {
     "cli": VALUES | {"crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init", "cli"},
     "__main__": {"cli"},
 }
-TESTING_USERS = {"fastdht.cli.swarm"}       # `fastdht swarm` is the testing package's swarm, for users
+TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}      # a swarm for users, and the truth to verify against
 
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
