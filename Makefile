@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 SHELL := /bin/sh
 export PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi') setup.py pyproject.toml
 STUBS = $(patsubst src/fastdht/_ext/%.pyi,fastdht._ext.%,$(wildcard src/fastdht/_ext/*.pyi))

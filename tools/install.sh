@@ -22,7 +22,7 @@ build_wheel() {
 install_wheel() {
     wheel=$(ls "$wheels"/fastdht-*.whl)
     printf 'installing %s with [%s]\n' "$(basename "$wheel")" "$1"
-    "$venv/bin/python" -m pip install -q "$wheel[$1]" ||
+    "$venv/bin/python" -m pip install -q --use-pep517 "$wheel[$1]" ||
         fail "what fastdht needs was not installed: no network, or no package index that has it"
     # The version rarely changes, so pip would keep an older build.
     "$venv/bin/python" -m pip install -q --no-deps --force-reinstall "$wheel"

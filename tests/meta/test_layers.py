@@ -27,7 +27,8 @@ ALLOWED = {
     "cli": VALUES | {"crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init", "cli"},
     "__main__": {"cli"},
 }
-TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}      # a swarm for users, and the truth to verify against
+# `fastdht swarm` is the testing package's swarm, for users; `fastdht crawl verify` reads the truth that it wrote.
+TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
@@ -36,7 +37,7 @@ RANKS = [
     {"addresses"},
     {"ids", "linux"},
     {"bencode", "packets"},
-    {"writer", "lenient", "decoder", "encoder", "message", "mmsg", "datagrams", "entries"},
+    {"writer", "lenient", "codec", "mmsg", "datagrams", "entries"},
     {"krpc", "udp", "buckets"},
     {"closest", "placement"},
     {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen"},
