@@ -41,7 +41,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
 @pytest.mark.parametrize("arguments", [
     ("--rate", "0"), ("--rate", "fast"), ("--zone", "zz/4"), ("--passes", "3"), ("--depth", "deep"), ("censu",),
     ("--bootstrap", "nowhere"), ("--allow-net", "127.0.0.0/33"), ("--rate", "max", *NOBODY), ("--bootstrap", "none"),
-    ("--format", "csv"), ("--bind", "example.org:1"), ("--nonsense",), ("verify",), ("verify", "/nonexistent", "--truth", "x"),
+    ("--format", "csv"), ("--bind", "example.org:1"), ("--nonsense",), ("verify",),
+    ("verify", "/nonexistent", "--truth", "x"),
 ])
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> None:
     code, output, errors = run(*arguments)
@@ -89,7 +90,8 @@ def test_stream_holds_one_json_object_per_node(network: tuple[str, Path]) -> Non
 
 def test_interrupted_census_ends_with_what_it_found(network: tuple[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "crawl"
-    process = start("--rate", "200", *ALLOW, "--bootstrap", network[0], "--out", str(out), "--format", "jsonl", "--json")
+    process = start("--rate", "200", *ALLOW, "--bootstrap", network[0], "--out", str(out), "--format", "jsonl",
+                    "--json")
     assert process.stderr is not None
     assert "found" in process.stderr.readline()     # the first line of progress: it is under way
     process.send_signal(signal.SIGINT)

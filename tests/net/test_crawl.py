@@ -21,8 +21,8 @@ NET = ("127.0.0.0/8",)
 
 
 def configure(network: Swarm, **changes: object) -> CrawlConfig:
-    values: dict[str, object] = {"bootstrap": tuple(network.bootstrap), "allow_net": NET, "rate": 0.0, "per_ip_rate": 0.0,
-                                 "timeout_s": 1.0, "seed": 7, "max_contacts": 100_000}
+    values: dict[str, object] = {"bootstrap": tuple(network.bootstrap), "allow_net": NET, "rate": 0.0,
+                                 "per_ip_rate": 0.0, "timeout_s": 1.0, "seed": 7, "max_contacts": 100_000}
     return CrawlConfig(**{**values, **changes})     # type: ignore[arg-type]
 
 
@@ -123,7 +123,7 @@ def test_census_without_room_is_incomplete(tmp_path: Path) -> None:
 
 def test_census_of_the_other_family_has_nowhere_to_start() -> None:
     config = CrawlConfig(bootstrap=("127.0.0.1:9",), bind=Endpoint("::1", 0))
-    with pytest.raises(ConfigError, match="no IPv6 address for 127.0.0.1:9"):
+    with pytest.raises(ConfigError, match=r"no IPv6 address for 127\.0\.0\.1:9"):
         asyncio.run(Crawl(config).run())
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fastdht._ext import drive
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.frontier import Frontier
-from fastdht._ext.rows import ROW_SIZE, json_lines
+from fastdht._ext.rows import json_lines
 from tests.oracle.frontier import EXHAUSTIVE, FAST, STANDARD, Question, SlowFrontier
 
 OWN_ID = b"\x5a" * 20

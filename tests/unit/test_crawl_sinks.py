@@ -57,7 +57,7 @@ def test_parquet_holds_the_same_as_json(tmp_path: Path) -> None:
     assert table.to_pylist() == [json.loads(line) for line in rows.json_lines(b"".join(blocks)).splitlines()]
 
 
-def test_disk_that_fills_up_leaves_the_whole_parts_and_no_torn_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_that_fills_up_leaves_whole_parts_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = DirectorySink(tmp_path, "jsonl", part_rows=1)
     sink.write(make_block(1, 5)[0], 0)
     sink.write(make_block(2, 5)[0], 0)
@@ -66,7 +66,7 @@ def test_disk_that_fills_up_leaves_the_whole_parts_and_no_torn_one(tmp_path: Pat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(sinks.JsonPart, "write", refuse)
-    with pytest.raises(PersistError, match="part-2.jsonl: No space left on device"):
+    with pytest.raises(PersistError, match=r"part-2\.jsonl: No space left on device"):
         sink.write(make_block(3, 5)[0], 0)
     sink.close()
     assert sorted(path.name for path in tmp_path.glob("parts/nodes/*")) == ["part-0.jsonl", "part-1.jsonl"]
@@ -90,7 +90,7 @@ def test_directory_that_is_taken_is_refused(tmp_path: Path) -> None:
 
 def test_directory_below_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PersistError, match="cannot write .*file/out: Not a directory"):
+    with pytest.raises(PersistError, match=r"cannot write .*file/out: Not a directory"):
         prepare_directory(tmp_path / "file" / "out")
 
 

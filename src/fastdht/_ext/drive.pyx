@@ -49,8 +49,8 @@ def give_back(Frontier frontier not None, question: tuple) -> None:
     frontier.give_back(&given)
 
 
-def answer(Frontier frontier not None, question: tuple, node_id: bytes | None, *, nodes: bytes = b"", nodes6: bytes = b"",
-           version: bytes = b"", sent_us: int = 0, now_us: int = 0, is_stalled: bool = False) -> None:
+def answer(Frontier frontier not None, question: tuple, node_id: bytes | None, *, nodes: bytes = b"",
+           nodes6: bytes = b"", version: bytes = b"", sent_us: int = 0, now_us: int = 0, is_stalled: bool = False) -> None:
     """A response arrived: `nodes` and `nodes6` as on the wire, `node_id` of 20 bytes or None."""
     cdef Transaction tx
     cdef Message message

@@ -166,7 +166,7 @@ cdef class Frontier(CrawlQueue):
         return counts
 
     def rtt_histogram(self) -> list[int]:
-        """Answers per round-trip time: 64 bins, four per doubling; bin i starts at 256 µs · 2^(i/4), linear within an octave."""
+        """Answers per round-trip time: 64 bins, four equal ones per doubling, from 256 µs."""
         return [self.rtt_bins[i] for i in range(RTT_BINS)]
 
     def max_packets_per_address(self) -> int:

@@ -10,7 +10,8 @@ from fastdht._ext.addresses cimport hash_address
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
 
 
-cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint32_t burst, uint64_t seed) noexcept nogil:
+cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint32_t burst,
+                            uint64_t seed) noexcept nogil:
     """`cells` is a power of two; `rate` packets/s per address, 0 for no limit. False when memory is short."""
     cdef Rng rng
     memset(pace, 0, sizeof(AddressPace))

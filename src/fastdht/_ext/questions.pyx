@@ -47,7 +47,8 @@ cdef void draw_in_zone(const Plan* plan, Rng* rng, uint8_t* out) noexcept nogil:
     out[whole] = (out[whole] & rest) | (plan.zone[whole] & ~rest)
 
 
-cdef uint8_t next_stage(const Plan* plan, Record* record, const Message* message, uint16_t family, uint32_t known) noexcept nogil:  # R0
+cdef uint8_t next_stage(const Plan* plan, Record* record, const Message* message, uint16_t family,
+                        uint32_t known) noexcept nogil:  # R0
     """What an answered record waits for now; moves its step. `known` is how many contacts the crawl knows."""
     cdef uint8_t stage = stage_of(record)
     cdef bint is_doubted = (record.state & RECORD_DOUBTED) != 0
@@ -68,7 +69,8 @@ cdef uint8_t next_stage(const Plan* plan, Record* record, const Message* message
     return STAGE_VERIFY if is_doubted else STAGE_DONE
 
 
-cdef uint8_t count_buckets(const Record* record, const Message* message, uint16_t family, uint32_t known) noexcept nogil:  # R0
+cdef uint8_t count_buckets(const Record* record, const Message* message, uint16_t family,
+                           uint32_t known) noexcept nogil:  # R0
     """How many buckets an answer to the own id leaves open: it shows all that is closer than its farthest contact."""
     cdef uint32_t size = COMPACT_NODE_V4 if family == FAMILY_V4 else COMPACT_NODE_V6
     cdef const uint8_t* node = message.nodes.data if family == FAMILY_V4 else message.nodes6.data

@@ -1,4 +1,7 @@
-"""The asking half of a crawl: its questions, counters and state. Theory of operation in queue.pyx. Rate class: packet."""
+"""The asking half of a crawl: its questions, counters and state. Rate class: packet.
+
+Theory of operation in queue.pyx.
+"""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastdht._ext.addresses cimport AddressFilter, Endpoint
@@ -85,6 +88,8 @@ cdef class CrawlQueue:
     cdef void release(self, const Transaction* tx) noexcept nogil
     cdef void merge(self, const Message* message) noexcept nogil
     cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count, const uint8_t* referrer) noexcept nogil
-    cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil
-    cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil
+    cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id,
+                           const uint8_t* referrer) noexcept nogil
+    cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id,
+                              const uint8_t* referrer) noexcept nogil
     cdef bint is_guide(self, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil

@@ -56,8 +56,10 @@ cdef class CrawlQueue:
         self.max_in_flight = max_in_flight
         self.started_us = -1
         set_pace(&self.pace, rate, QUANTUM_US)
-        if (not open_lane(&self.lanes[0], FAMILY_V4, max_contacts if families & 1 else 0, slots, next_random(&self.rng))
-                or not open_lane(&self.lanes[1], FAMILY_V6, max_contacts if families & 2 else 0, slots, next_random(&self.rng))
+        v4_contacts = max_contacts if families & 1 else 0
+        v6_contacts = max_contacts if families & 2 else 0
+        if (not open_lane(&self.lanes[0], FAMILY_V4, v4_contacts, slots, next_random(&self.rng))
+                or not open_lane(&self.lanes[1], FAMILY_V6, v6_contacts, slots, next_random(&self.rng))
                 or not open_address_pace(&self.address_pace, address_cells, address_rate, address_burst,
                                          next_random(&self.rng))):
             raise MemoryError(f"no memory for a crawl of {max_contacts} contacts")
@@ -230,7 +232,8 @@ cdef class CrawlQueue:
         if self.lanes[1].store.capacity:
             self.merge_nodes(&self.lanes[1], message.nodes6.data, count6, message.id)
 
-    cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count, const uint8_t* referrer) noexcept nogil:  # R0
+    cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count,
+                          const uint8_t* referrer) noexcept nogil:  # R0
         """Name every contact of a reply, eight at a time, so that their cache misses overlap."""
         cdef Endpoint endpoints[8]
         cdef uint64_t hashes[8]
@@ -246,7 +249,8 @@ cdef class CrawlQueue:
             data += batch * size
             count -= batch
 
-    cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil:  # R0
+    cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id,
+                           const uint8_t* referrer) noexcept nogil:  # R0
         """Count one more naming of a contact; a new one joins the queue (True), or is filtered and counted.
 
         `node_id` is NULL for an endpoint whose id nobody has said; `referrer` is NULL for a seed.
@@ -271,7 +275,8 @@ cdef class CrawlQueue:
         self.inside += node_id != NULL and is_in_zone(&self.plan, node_id)
         return True
 
-    cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil:  # R0
+    cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id,
+                              const uint8_t* referrer) noexcept nogil:  # R0
         """Why a new contact must not be asked; FILTER_COUNT when it may."""
         if endpoint.port == 0:
             return FILTER_PORT_ZERO
@@ -306,16 +311,16 @@ cdef class CrawlQueue:
         cdef Endpoint endpoint
         cdef int added = 0
         if len(packed) % size or lane.store.capacity == 0:
-            raise ValueError(f"seeds are {len(packed)} bytes; a multiple of {size}, of a family that is crawled, needed")
+            raise ValueError(f"seeds are {len(packed)} bytes; a multiple of {size}, and a family that is crawled")
         for start in range(0, len(packed), size):
             load_compact(packed[start:start + size], &endpoint)
             added += self.name_contact(lane, &endpoint, prepare_slot(&lane.store, &endpoint), NULL, NULL)
         return added
 
     def tend(self, budget: int = 1 << 16) -> None:
-        """Let the sets grow: to be called every 50 ms or so, off the packet path. Moves up to `budget` slots (~60 ns each).
+        """Let the sets grow: to be called every 50 ms or so, off the packet path.
 
-        Raises MemoryError.
+        Moves up to `budget` slots, ~60 ns each. Raises MemoryError.
         """
         cdef int i
         for i in range(2):

@@ -20,4 +20,5 @@ cdef struct FoundRow:           # 48 bytes, no padding
     uint8_t has_version         # 0 or 1
 
 
-cdef void fill_row(FoundRow* row, const Endpoint* endpoint, const Message* message, uint8_t status, int64_t rtt_us) noexcept nogil
+cdef void fill_row(FoundRow* row, const Endpoint* endpoint, const Message* message, uint8_t status,
+                   int64_t rtt_us) noexcept nogil

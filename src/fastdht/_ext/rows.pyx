@@ -20,7 +20,8 @@ cdef enum:
 cdef const char* HEX = "0123456789abcdef"
 
 
-cdef void fill_row(FoundRow* row, const Endpoint* endpoint, const Message* message, uint8_t status, int64_t rtt_us) noexcept nogil:  # R0
+cdef void fill_row(FoundRow* row, const Endpoint* endpoint, const Message* message, uint8_t status,
+                   int64_t rtt_us) noexcept nogil:  # R0
     memset(row, 0, sizeof(FoundRow))
     if endpoint.family == FAMILY_V4:
         row.ip[10] = 0xFF

@@ -46,7 +46,8 @@ cdef struct ContactStore:
     uint16_t family
 
 
-cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, uint64_t slot_count, uint64_t seed) noexcept nogil
+cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, uint64_t slot_count,
+                     uint64_t seed) noexcept nogil
 cdef void free_store(ContactStore* store) noexcept nogil
 cdef bint needs_growth(const ContactStore* store) noexcept nogil
 cdef bint is_crowded(const ContactStore* store) noexcept nogil
@@ -54,7 +55,8 @@ cdef bint start_growth(ContactStore* store) noexcept nogil          # False: no 
 cdef void move_slots(ContactStore* store, uint64_t budget) noexcept nogil
 cdef uint64_t prepare_slot(const ContactStore* store, const Endpoint* endpoint) noexcept nogil
 cdef Slot* find_slot(ContactStore* store, const Endpoint* endpoint, uint64_t hashed) noexcept nogil
-cdef uint32_t add_record(ContactStore* store, Slot* slot, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id) noexcept nogil
+cdef uint32_t add_record(ContactStore* store, Slot* slot, const Endpoint* endpoint, uint64_t hashed,
+                         const uint8_t* node_id) noexcept nogil
 cdef uint32_t count_referrers(ContactStore* store, uint32_t index) noexcept nogil
 cdef void push_record(ContactStore* store, RecordList* records, uint32_t index) noexcept nogil
 cdef uint32_t pop_record(ContactStore* store, RecordList* records) noexcept nogil

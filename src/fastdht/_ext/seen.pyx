@@ -29,7 +29,8 @@ cdef enum:
     KEY_USED = 63               # the bit that tells a key from an empty slot
 
 
-cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, uint64_t slot_count, uint64_t seed) noexcept nogil:
+cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, uint64_t slot_count,
+                     uint64_t seed) noexcept nogil:
     """Map a store of up to `capacity` contacts; False when memory is short, and then nothing is held."""
     cdef Rng rng
     memset(store, 0, sizeof(ContactStore))
@@ -120,7 +121,8 @@ cdef bint is_at(const ContactStore* store, uint32_t index, const Endpoint* endpo
     return other.low == endpoint.low and other.high == endpoint.high and other.port == endpoint.port
 
 
-cdef Slot* probe(const ContactStore* store, Slot* slots, uint64_t slot_count, const Endpoint* endpoint, uint64_t hashed) noexcept nogil:  # R0
+cdef Slot* probe(const ContactStore* store, Slot* slots, uint64_t slot_count, const Endpoint* endpoint,
+                 uint64_t hashed) noexcept nogil:  # R0
     """The slot that holds the endpoint, or the empty one where it belongs. Ends, for no table is ever full."""
     cdef uint64_t key = key_of(endpoint, hashed)
     cdef uint64_t i = first_index(hashed, slot_count)
@@ -144,7 +146,8 @@ cdef Slot* find_slot(ContactStore* store, const Endpoint* endpoint, uint64_t has
     return slot
 
 
-cdef uint32_t add_record(ContactStore* store, Slot* slot, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id) noexcept nogil:  # R0
+cdef uint32_t add_record(ContactStore* store, Slot* slot, const Endpoint* endpoint, uint64_t hashed,
+                         const uint8_t* node_id) noexcept nogil:  # R0
     """Fill an empty slot that `find_slot` returned; NO_RECORD when the store is full. `node_id` may be NULL."""
     cdef Record* record
     cdef uint8_t* address
@@ -229,10 +232,9 @@ cdef class EndpointSet:
     """
     cdef ContactStore store
 
-    def __init__(self, *, capacity: int = 1 << 20, slots: int = 64, ipv6: bool = False, seed: int = 0):
+    def __cinit__(self, *, capacity: int = 1 << 20, slots: int = 64, ipv6: bool = False, seed: int = 0):
         if capacity < 1 or slots < 16:
             raise ValueError(f"capacity is {capacity}, slots {slots}; at least 1 and 16")
-        free_store(&self.store)
         if not open_store(&self.store, FAMILY_V6 if ipv6 else FAMILY_V4, capacity, slots, seed):
             raise MemoryError(f"no memory for {capacity} contacts")
 

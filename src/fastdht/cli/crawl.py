@@ -48,7 +48,7 @@ class Modes(click.Group):
     """A group whose default command is the census."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or args[0].startswith("-") and args[0] not in ctx.help_option_names:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["census", *args]
         return super().parse_args(ctx, args)
 
@@ -232,7 +232,7 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
         return
     print_summary(f"{directory} against {truth_file}", [
         Row("recall", percent(verdict.recall), f"{count(verdict.missed)} of {count(verdict.reachable)} nodes missed"),
-        Row("precision", percent(verdict.precision), f"{count(verdict.false_rows)} of {count(verdict.found)} rows false"),
+        Row("precision", percent(verdict.precision), f"{count(verdict.false_rows)} of {count(verdict.found)} false"),
         Row("messages per found node", f"{verdict.msgs_per_found:.3f}"),
         Row("BEP 42", percent(verdict.bep42_share), "of the found ids fit their address"),
         Row("written twice", count(verdict.doubled_rows), "rows"),

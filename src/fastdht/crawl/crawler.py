@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
@@ -35,6 +35,7 @@ ADDRESS_CELLS = 1 << 20
 WRITES_AHEAD = 4            # blocks handed to the writer and not yet written
 PROGRESS_US = 500_000
 SECRET_SIZE = 96
+ANY_ADDRESS = Endpoint("0.0.0.0", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class CrawlConfig:
     """What to crawl and how. Raises ConfigError."""
 
     bootstrap: tuple[str, ...]              # host:port
-    bind: Endpoint = Endpoint("0.0.0.0", 0)     # its family is the family crawled
+    bind: Endpoint = ANY_ADDRESS            # its family is the family crawled
     allow_net: tuple[str, ...] = ()         # CIDR ranges that count as public
     depth: str = "standard"
     zone: Zone = field(default_factory=Zone)
@@ -126,7 +127,10 @@ class Pass:
 
 
 class Crawl:
-    """One crawl: `await run()` once; `stop()` ends it early with what was found. `on_progress` is called twice a second."""
+    """One crawl: `await run()` once; `stop()` ends it early with what was found.
+
+    `sink` takes the rows (without one they are only counted); `on_progress` is called twice a second.
+    """
 
     def __init__(self, config: CrawlConfig, sink: Sink | None = None, *,
                  on_progress: Callable[[Progress], None] | None = None, clock: Callable[[], int] = monotonic_us,
@@ -213,15 +217,15 @@ class Crawl:
         then_us, sent, found = self._reported
         if self._on_progress is None or now_us - max(then_us, self._started_us) < PROGRESS_US or self._pass is None:
             return
-        self._reported = (now_us, *self._sum("sent", "found"))
+        all_sent, all_found, answered, drops = self._sum("sent", "found", "answered", "kernel_drops")
+        self._reported = (now_us, all_sent, all_found)
         counts = self._pass.totals()
         seconds = (now_us - max(then_us, self._started_us)) / SECOND_US
         self._on_progress(Progress(
             elapsed_s=(now_us - self._started_us) / SECOND_US, pass_number=self._pass.number + 1,
-            found=self._reported[2], sent=self._reported[1], answered=self._sum("answered")[0],
-            contacts=counts["contacts"], queued=counts["queued"], in_flight=counts["in_flight"],
-            rate=(self._reported[1] - sent) / seconds, found_rate=(self._reported[2] - found) / seconds,
-            kernel_drops=self._sum("kernel_drops")[0]))
+            found=all_found, sent=all_sent, answered=answered, contacts=counts["contacts"], queued=counts["queued"],
+            in_flight=counts["in_flight"], rate=(all_sent - sent) / seconds,
+            found_rate=(all_found - found) / seconds, kernel_drops=drops))
 
     def _sum(self, *names: str) -> tuple[int, ...]:
         passes = self._passes + ([self._pass.totals()] if self._pass is not None else [])
@@ -255,7 +259,7 @@ class Crawl:
 
 def as_plain(config: CrawlConfig) -> dict[str, Any]:
     """The settings as JSON values, for crawl.json."""
-    values = {name: getattr(config, name) for name in CrawlConfig.__dataclass_fields__}
+    values: dict[str, Any] = {name: getattr(config, name) for name in CrawlConfig.__dataclass_fields__}
     values["bind"] = str(config.bind)
     values["zone"] = str(config.zone) if config.zone.bits else None
-    return cast(dict[str, Any], values)
+    return values

@@ -95,7 +95,8 @@ class Pace:
             self._bins = [0.0] * len(rtt_bins)
             self._seen_bins = [0] * len(rtt_bins)
         keep = 0.5 ** (1 / DECAY_TICKS)
-        self._bins = [old * keep + now - seen for old, now, seen in zip(self._bins, rtt_bins, self._seen_bins, strict=True)]
+        news = [now - seen for now, seen in zip(rtt_bins, self._seen_bins, strict=True)]
+        self._bins = [old * keep + new for old, new in zip(self._bins, news, strict=True)]
         self._seen_bins = list(rtt_bins)
         if sum(self._bins) < ENOUGH_ANSWERS:
             return

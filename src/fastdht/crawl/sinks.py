@@ -90,7 +90,7 @@ class DirectorySink:
 
     def __init__(self, directory: Path, format_: str, *, part_rows: int = PART_ROWS, part_us: int = PART_US) -> None:
         self._directory = directory / "parts" / "nodes"
-        self._kind: type[JsonPart] | type[ParquetPart] = ParquetPart if format_ == "parquet" else JsonPart
+        self._kind: type[JsonPart | ParquetPart] = ParquetPart if format_ == "parquet" else JsonPart
         self._part_rows = part_rows
         self._part_us = part_us
         self._number = 0
@@ -179,8 +179,8 @@ class NullSink:
 def node_schema() -> pyarrow.Schema:
     import pyarrow
 
-    kinds = {"string": pyarrow.string(), "uint16": pyarrow.uint16(), "uint32": pyarrow.uint32(), "bool": pyarrow.bool_()}
-    fields = [pyarrow.field(column.name, kinds[column.kind], nullable=column.name == "v",
+    kinds = {"string": pyarrow.string, "uint16": pyarrow.uint16, "uint32": pyarrow.uint32, "bool": pyarrow.bool_}
+    fields = [pyarrow.field(column.name, kinds[column.kind](), nullable=column.name == "v",
                             metadata={"meaning": column.meaning}) for column in NODE_COLUMNS]
     return pyarrow.schema(fields)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Verdict:
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-def verify(directory: Path, reachable: Set[bytes], answering: Set[bytes]) -> Verdict:
+def verify(directory: Path, reachable: AbstractSet[bytes], answering: AbstractSet[bytes]) -> Verdict:
     """Read a crawl's directory and compare; the zone it was limited to limits the truth as well.
 
     Raises PersistError when the directory holds no finished crawl.
