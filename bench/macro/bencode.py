@@ -89,9 +89,11 @@ def main(plan: Plan) -> None:
         data = bencode2.bencode(value)
         check_agreement(name, value, data)
         for direction, ours, theirs, argument in (
-                ("decode", bencode.decode, bencode2.bdecode, data), ("encode", bencode.encode, bencode2.bencode, value)):
+                ("decode", bencode.decode, bencode2.bdecode, data),
+                ("encode", bencode.encode, bencode2.bencode, value)):
             label = f"{name}, {direction}"
-            results = run_pairs([contestant("fastdht", ours, argument), contestant("bencode2", theirs, argument)], plan, label)
+            results = run_pairs([contestant("fastdht", ours, argument), contestant("bencode2", theirs, argument)],
+                                plan, label)
             console.print(results_table(f"{label} ({len(data):,} bytes)", results, "values", "bencode2"))
             shapes[label] = result_of(results, len(data))
             ratios[label] = results.ratio("fastdht", "bencode2", per_cpu_s).pairwise.median

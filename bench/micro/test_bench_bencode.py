@@ -16,7 +16,8 @@ VALUES = {
     "64 deep": b"l" * 64 + b"e" * 64,
     "100 keys": b"d" + b"".join(b"2:%02dle" % number for number in range(100)) + b"e",
 }
-MESSAGE = {b"a": {b"id": b"i" * 20, b"target": b"t" * 20}, b"q": b"find_node", b"t": b"1234", b"v": b"FD\x00\x01", b"y": b"q"}
+MESSAGE = {b"a": {b"id": b"i" * 20, b"target": b"t" * 20}, b"q": b"find_node", b"t": b"1234", b"v": b"FD\x00\x01",
+           b"y": b"q"}
 
 
 @pytest.mark.parametrize("name", VALUES)

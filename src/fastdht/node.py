@@ -36,7 +36,7 @@ from fastdht.stats import ClosestContact, Pong, WriteOutcome, WriteReport
 from fastdht.types import Contact, Endpoint, InfoHash, NodeId
 
 PING, FIND_NODE, GET_PEERS, ANNOUNCE_PEER = range(4)
-MAX_DIRECT = 128        # nodes that one call may ask directly
+MAX_DIRECT = 96         # nodes that one call may ask directly
 WRITES = 8              # nodes a write is sent to (Kademlia's k)
 WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the closest may refuse it
 
@@ -115,11 +115,12 @@ class Node:
         """Stop at once: lookups end as cancelled, queries still awaited as unanswered. May be called again."""
         for walk in list(self._walks.values()):
             walk.cancel()
-        for upkeep in self._upkeeps:
-            upkeep.stop()
-        for engine in self._engines:
-            engine.close()
+        engines, upkeeps = self._engines, self._upkeeps
         self._engines, self._upkeeps = [], []
+        for engine in engines:
+            engine.close()
+        for upkeep in upkeeps:
+            await upkeep.stop()
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -235,7 +236,7 @@ class Node:
         """One query to one node: its answer's slots and the round-trip time in seconds."""
         engine = self._engine_for(endpoint)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        engine.query(method, endpoint.pack(), lambda outcome: future.done() or future.set_result(outcome), **arguments)
+        engine.query(method, endpoint.pack(), lambda outcome: settle(future, outcome), **arguments)
         _, rtt_us, datagram, is_refused = await future
         if datagram is None:
             why = "refused by the network" if is_refused else f"no answer within {self._config.timeout_us / 1e6:g} s"
@@ -312,3 +313,8 @@ def parse_bind(text: str) -> Endpoint:
 
 def to_endpoint(value: Endpoint | str) -> Endpoint:
     return Endpoint.parse(value) if isinstance(value, str) else value
+
+
+def settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not future.done():                   # its caller may have given up
+        future.set_result(outcome)

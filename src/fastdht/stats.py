@@ -40,22 +40,34 @@ class LookupReport:
     """What a lookup found and what it cost.
 
     target: 20 bytes. outcome: "done", "late" (deadline), "exhausted" (budget of queries) or "cancelled".
-    queries, responses, failures: counts. elapsed: seconds. Everything else is unpacked when it is first read.
+    elapsed: seconds. Everything else is unpacked when it is read.
     """
 
-    __slots__ = ("elapsed", "failures", "outcome", "queries", "responses", "target", "_closest", "_results", "_values")
+    __slots__ = ("_closest", "_results", "_values", "elapsed", "outcome", "target")
 
     def __init__(self, target: NodeId, outcome: str, elapsed_us: int, results: Sequence[tuple[Any, ...]]) -> None:
         """`results` are those of Core.finish_lookup, one per family."""
         self.target = target
         self.outcome = outcome
         self.elapsed = elapsed_us / SECOND_US
-        self.queries: int = sum([result[0] for result in results])
-        self.responses: int = sum([result[1] for result in results])
-        self.failures: int = sum([result[2] for result in results])
         self._results = results
         self._values: tuple[Endpoint, ...] | None = None
         self._closest: tuple[ClosestContact, ...] | None = None
+
+    @property
+    def queries(self) -> int:
+        """How many nodes were asked."""
+        return sum([result[0] for result in self._results])
+
+    @property
+    def responses(self) -> int:
+        """How many of them answered."""
+        return sum([result[1] for result in self._results])
+
+    @property
+    def failures(self) -> int:
+        """How many refused, or had not answered when the lookup ended."""
+        return sum([result[2] for result in self._results])
 
     @property
     def closest(self) -> tuple[ClosestContact, ...]:

@@ -37,7 +37,7 @@ RANKS = [
     {"addresses"},
     {"ids", "linux"},
     {"bencode", "packets"},
-    {"writer", "lenient", "decoder", "encoder", "message", "mmsg", "datagrams", "entries"},
+    {"writer", "lenient", "codec", "mmsg", "datagrams", "entries"},
     {"krpc", "udp", "buckets"},
     {"closest", "placement"},
     {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen"},

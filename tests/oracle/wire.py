@@ -1,41 +1,19 @@
-"""Bencode as plainly as it can be written, without any check: to build queries and to read even malformed replies."""
+"""KRPC from a client's side, without any check: to build queries and to read even malformed replies."""
 from __future__ import annotations
 
 from typing import Any
 
+from tests.oracle import bencode
+
+DEPTH = 1_000               # beyond what any liar nests
+
 
 def encode(value: Any) -> bytes:
-    if isinstance(value, int):
-        return b"i%de" % value
-    if isinstance(value, bytes):
-        return b"%d:%s" % (len(value), value)
-    if isinstance(value, list):
-        return b"l%se" % b"".join(map(encode, value))
-    return b"d%se" % b"".join(encode(key) + encode(value[key]) for key in sorted(value))
+    return bencode.encode(value)
 
 
 def decode(data: bytes) -> Any:
-    value, end = decode_at(data, 0)
-    assert end == len(data), f"{len(data) - end} bytes follow the value"
-    return value
-
-
-def decode_at(data: bytes, at: int) -> tuple[Any, int]:
-    first = data[at : at + 1]
-    if first == b"i":
-        end = data.index(b"e", at)
-        return int(data[at + 1 : end]), end + 1
-    if first not in (b"l", b"d"):
-        colon = data.index(b":", at)
-        end = colon + 1 + int(data[at:colon])
-        assert end <= len(data), f"a string at {at} ends at {end} of {len(data)}"
-        return data[colon + 1 : end], end
-    items = []
-    at += 1
-    while data[at : at + 1] != b"e":
-        item, at = decode_at(data, at)
-        items.append(item)
-    return (items if first == b"l" else dict(zip(items[::2], items[1::2], strict=True))), at + 1
+    return bencode.decode(data, strict=False, max_depth=DEPTH)
 
 
 def query(method: bytes, tid: bytes = b"aa", ro: bool = False, **arguments: Any) -> bytes:
@@ -49,15 +27,15 @@ def query(method: bytes, tid: bytes = b"aa", ro: bool = False, **arguments: Any)
 
 def contacts(nodes: bytes) -> list[tuple[bytes, str, int]]:
     """(id, ip, port) of compact nodes."""
-    return [(nodes[i : i + 20], ".".join(map(str, nodes[i + 20 : i + 24])), int.from_bytes(nodes[i + 24 : i + 26], "big"))
-            for i in range(0, len(nodes), 26)]
+    records = [nodes[i : i + 26] for i in range(0, len(nodes), 26)]
+    return [(each[:20], ".".join(map(str, each[20:24])), int.from_bytes(each[24:], "big")) for each in records]
 
 
 def keys_in_order(data: bytes) -> list[bytes]:
     """The keys of the outermost dictionary as they stand."""
     keys, at = [], 1
     while data[at : at + 1] != b"e":
-        key, at = decode_at(data, at)
-        _, at = decode_at(data, at)
+        key, at = bencode.decode_at(data, at, strict=False, depth=DEPTH)
+        _, at = bencode.decode_at(data, at, strict=False, depth=DEPTH)
         keys.append(key)
     return keys

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.interop
 PACKETS = 200_000
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "dht.json").read_text())
 ORIGINALS = [bytes.fromhex(vector["hex"]) for vector in VECTORS["bep5"]["examples"] + VECTORS["constructed_messages"]]
-PIECES = [b"i", b"e", b"l", b"d", b":", b"-", b"0", b"1", b"9", b"1:a", b"i1e", b"0:", b"\x00", b"00", b"i-0e", b"de", b"le"]
+PIECES = [b"i", b"e", b"l", b"d", b":", b"-", b"0", b"1", b"9", b"1:a", b"i1e", b"0:", b"\x00", b"00", b"i-0e", b"de",
+          b"le"]
 KNOWN_DIFFERENCES = re.compile(
     rb"\d{6,}:"             # libtorrent takes lengths of more than 5 digits
     rb"|i-?\d{19,}e"        # it reads an integer beyond 64 bits as 0, and refuses some that start with zeros

@@ -53,4 +53,13 @@ async def measure_lookups(net: Testnet, count: int) -> Figures:
 
 def good_contacts(node: Node) -> set[bytes]:
     """Compact endpoints of a node's contacts that answer, as far as it knows."""
-    return {entry[1] for engine in node._engines for entry in engine.core.table.contacts() if entry[2] == "good"}
+    return {entry[1] for entry in table_entries(node) if entry[2] == "good"}
+
+
+def usable_contacts(node: Node) -> set[bytes]:
+    """Compact endpoints of those that are not known to be dead."""
+    return {entry[1] for entry in table_entries(node) if entry[2] != "bad"}
+
+
+def table_entries(node: Node) -> list[tuple[Any, ...]]:
+    return [entry for engine in node._engines for entry in engine.core.table.contacts()]

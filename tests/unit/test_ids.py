@@ -99,8 +99,8 @@ def test_secure_ids_spread_over_the_bits_that_bep42_leaves_free() -> None:
 
 @pytest.mark.parametrize("size", [0, 19, 21])
 def test_id_of_another_size_is_refused_with_its_size(size: int) -> None:
-    calls = [lambda x: ids.distance(x, b"y" * 20), lambda x: ids.distance(b"y" * 20, x), lambda x: ids.shared_prefix(x, x),
-             lambda x: ids.is_secure(x, b"123456")]
+    calls = [lambda x: ids.distance(x, b"y" * 20), lambda x: ids.distance(b"y" * 20, x),
+             lambda x: ids.shared_prefix(x, x), lambda x: ids.is_secure(x, b"123456")]
     for call in calls:
         with pytest.raises(ValueError, match=f"id is {size} bytes; 20 needed"):
             call(b"x" * size)

@@ -75,12 +75,13 @@ def test_decode_of_a_truncated_vector_is_refused(vector: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(("data", "reason"), [
-    (b"", "bad syntax"), (b"le", "bad syntax"), (b"i1e", "bad syntax"), (b"4:spam", "bad syntax"), (b"di1e1:ae", "bad syntax"),
-    (b"de", "no kind"), (b"d1:t2:aae", "no kind"), (b"d1:t2:aa1:yi1ee", "no kind"), (b"d1:t2:aa1:y1:xe", "no kind"),
-    (b"d1:t2:aa1:y2:qqe", "no kind"), (b"d1:t2:aa1:y0:e", "no kind"), (b"d1:y1:re", "bad tid"), (b"d1:ti7e1:y1:re", "bad tid"),
-    (b"d1:t0:1:y1:re", "bad tid"), (b"d1:t0:1:y1:ee", "bad tid"), (b"d1:t33:" + b"t" * 33 + b"1:y1:qe", "bad tid"),
-    (b"d1:t2:aa1:y1:qe", "no method"), (b"d1:ade1:qi1e1:t2:aa1:y1:qe", "no method"),
-    (b"d1:q4:ping1:t2:aa1:y1:qe", "no arguments"), (b"d1:ale1:q4:ping1:t2:aa1:y1:qe", "no arguments"),
+    (b"", "bad syntax"), (b"le", "bad syntax"), (b"i1e", "bad syntax"), (b"4:spam", "bad syntax"),
+    (b"di1e1:ae", "bad syntax"), (b"de", "no kind"), (b"d1:t2:aae", "no kind"), (b"d1:t2:aa1:yi1ee", "no kind"),
+    (b"d1:t2:aa1:y1:xe", "no kind"), (b"d1:t2:aa1:y2:qqe", "no kind"), (b"d1:t2:aa1:y0:e", "no kind"),
+    (b"d1:y1:re", "bad tid"), (b"d1:ti7e1:y1:re", "bad tid"), (b"d1:t0:1:y1:re", "bad tid"),
+    (b"d1:t0:1:y1:ee", "bad tid"), (b"d1:t33:" + b"t" * 33 + b"1:y1:qe", "bad tid"), (b"d1:t2:aa1:y1:qe", "no method"),
+    (b"d1:ade1:qi1e1:t2:aa1:y1:qe", "no method"), (b"d1:q4:ping1:t2:aa1:y1:qe", "no arguments"),
+    (b"d1:ale1:q4:ping1:t2:aa1:y1:qe", "no arguments"),
     (b"d1:q4:ping1:rd2:id20:" + ID + b"e1:t2:aa1:y1:qe", "no arguments"),
 ])
 def test_decode_of_a_broken_message_says_why(data: bytes, reason: str) -> None:
@@ -114,7 +115,8 @@ def test_decode_of_a_slot_of_another_type_counts_it_absent(key: bytes, wrong: by
     assert slots(data) == slots(b"d1:rde1:t2:aa1:y1:re")
 
 
-@pytest.mark.parametrize(("key", "size"), [(b"id", 20), (b"target", 20), (b"k", 32), (b"sig", 64), (b"BFsd", 256), (b"BFse", 256)])
+@pytest.mark.parametrize(("key", "size"), [
+    (b"id", 20), (b"target", 20), (b"k", 32), (b"sig", 64), (b"BFsd", 256), (b"BFse", 256)])
 def test_decode_of_a_slot_of_another_length_counts_it_absent(key: bytes, size: int) -> None:
     bare = slots(b"d1:rde1:t2:aa1:y1:re")
     for length in (0, 19, 21, size - 1, size + 1, 60_000):
@@ -135,8 +137,8 @@ def test_decode_of_a_number_is_all_64_bits_and_nothing_else(key: bytes) -> None:
 @pytest.mark.parametrize("key", [b"implied_port", b"seed", b"noseed", b"scrape"])
 def test_decode_of_a_flag_is_true_for_any_integer_but_zero(key: bytes) -> None:
     prefix = b"%d:%b" % (len(key), key)
-    assert [slots(query(prefix + value)).get(key.decode()) for value in (b"i1e", b"i2e", b"i-1e", b"i0e", b"1:1", b"le")] \
-        == [1, 1, 1, None, None, None]
+    values = (b"i1e", b"i2e", b"i-1e", b"i0e", b"1:1", b"le")
+    assert [slots(query(prefix + value)).get(key.decode()) for value in values] == [1, 1, 1, None, None, None]
 
 
 def test_decode_of_ro_is_a_flag_of_the_top_level() -> None:
@@ -144,7 +146,8 @@ def test_decode_of_ro_is_a_flag_of_the_top_level() -> None:
     assert [slots(query(b"", rest=ro + b"1:t2:aa1:y1:q")).get("read_only") for ro in values] == [1, 1, None, None, None]
 
 
-@pytest.mark.parametrize(("length", "whole"), [(0, 0), (9, 0), (25, 0), (26, 26), (27, 26), (51, 26), (208, 208), (209, 208)])
+@pytest.mark.parametrize(("length", "whole"), [
+    (0, 0), (9, 0), (25, 0), (26, 26), (27, 26), (51, 26), (208, 208), (209, 208)])
 def test_decode_of_ragged_nodes_keeps_whole_records(length: int, whole: int) -> None:
     assert slots(response(b"5:nodes%d:%b" % (length, b"n" * length)))["nodes"] == b"n" * whole
 
@@ -178,7 +181,8 @@ V6, V6B = b"ABCDEFGHIJKLMNOPQR", b"abcdefghijklmnopqr"
     (b"li5e6:" + V4 + b"l6:ghijkle6:" + V4C + b"dee", [V4, V4C], [V4, V4C]),
     (b"l6:" + V4 + b"i5ee", [V4], [V4]),
 ])
-def test_decode_of_values_in_any_shape_finds_the_peers(values: bytes, over_v4: list[bytes], over_v6: list[bytes]) -> None:
+def test_decode_of_values_in_any_shape_finds_the_peers(values: bytes, over_v4: list[bytes],
+                                                       over_v6: list[bytes]) -> None:
     data = response(b"6:values" + values)
     assert sorted(slots(data, 4)["values"]) == sorted(over_v4)
     assert sorted(slots(data, 6)["values"]) == sorted(over_v6)
@@ -194,9 +198,10 @@ def test_decode_of_two_hundred_values_passes() -> None:
 
 
 @pytest.mark.parametrize(("error", "code", "text"), [
-    (b"li203e4:oopse", 203, b"oops"), (b"li203ee", 203, None), (b"l4:oopsi203ee", 203, b"oops"), (b"4:oops", None, b"oops"),
-    (b"i203e", 203, None), (b"de", None, None), (b"d1:ai1ee", None, None), (b"le", None, None), (b"l4:oopse", None, b"oops"),
-    (b"lli1eei203e4:oopsi204e3:yese", 203, b"oops"), (b"li203e4:\xff\xfe\x00\x80e", 203, b"\xff\xfe\x00\x80"),
+    (b"li203e4:oopse", 203, b"oops"), (b"li203ee", 203, None), (b"l4:oopsi203ee", 203, b"oops"),
+    (b"4:oops", None, b"oops"), (b"i203e", 203, None), (b"de", None, None), (b"d1:ai1ee", None, None),
+    (b"le", None, None), (b"l4:oopse", None, b"oops"), (b"lli1eei203e4:oopsi204e3:yese", 203, b"oops"),
+    (b"li203e4:\xff\xfe\x00\x80e", 203, b"\xff\xfe\x00\x80"),
 ])
 def test_decode_of_an_error_in_any_shape_passes(error: bytes, code: int | None, text: bytes | None) -> None:
     found = slots(b"d1:e" + error + b"1:t2:aa1:y1:ee")
@@ -213,7 +218,8 @@ BODIES = b"1:ad5:token1:ae", b"1:rd5:token1:re"
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(("kind", "token"), [(b"q", b"a"), (b"r", b"r"), (b"e", None)])
 def test_decode_with_both_bodies_takes_the_one_that_y_names(first: int, kind: bytes, token: bytes | None) -> None:
-    data = b"d" + BODIES[first] + BODIES[1 - first] + b"1:eli1e1:xe2:ip6:abcdef1:q4:ping2:roi1e1:t2:aa1:v1:V1:y1:" + kind + b"e"
+    envelope = b"1:eli1e1:xe2:ip6:abcdef1:q4:ping2:roi1e1:t2:aa1:v1:V1:y1:" + kind
+    data = b"d" + BODIES[first] + BODIES[1 - first] + envelope + b"e"
     found = slots(data)
     assert found.get("token") == token
     assert ("arguments" in found, "has_return" in found) == (kind == b"q", kind == b"r")
@@ -231,15 +237,18 @@ def test_decode_of_want_in_any_shape(wanted: bytes, bits: int | None) -> None:
 
 @pytest.mark.parametrize(("body", "target"), [
     (b"6:target20:" + TARGET, TARGET), (b"9:info_hash20:" + TARGET, TARGET),
-    (b"9:info_hash20:" + ID + b"6:target20:" + TARGET, TARGET), (b"6:target20:" + TARGET + b"9:info_hash20:" + ID, TARGET),
-    (b"6:target19:" + TARGET[1:] + b"9:info_hash20:" + ID, ID), (b"6:target0:", None), (b"9:info_hash21:x" + TARGET, None),
+    (b"9:info_hash20:" + ID + b"6:target20:" + TARGET, TARGET),
+    (b"6:target20:" + TARGET + b"9:info_hash20:" + ID, TARGET),
+    (b"6:target19:" + TARGET[1:] + b"9:info_hash20:" + ID, ID), (b"6:target0:", None),
+    (b"9:info_hash21:x" + TARGET, None),
 ])
 def test_decode_of_a_target_prefers_target_to_info_hash(body: bytes, target: bytes | None) -> None:
     assert slots(query(body)).get("target") == target
 
 
-@pytest.mark.parametrize(("name", "method"), [(b"4:vote", ""), (b"4:pinG", ""), (b"5:ping ", ""), (b"0:", ""), (b"3:put", "put"),
-                                             (b"3:get", "get"), (b"17:sample_infohashes", "sample_infohashes")])
+@pytest.mark.parametrize(("name", "method"), [
+    (b"4:vote", ""), (b"4:pinG", ""), (b"5:ping ", ""), (b"0:", ""), (b"3:put", "put"), (b"3:get", "get"),
+    (b"17:sample_infohashes", "sample_infohashes")])
 def test_decode_of_a_method_knows_its_name(name: bytes, method: str) -> None:
     assert slots(query(b"", method=name))["method"] == method
 

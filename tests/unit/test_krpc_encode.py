@@ -18,12 +18,13 @@ MAX_DATAGRAM = 1472
 A, M = b"abcdefghij0123456789", b"mnopqrstuvwxyz123456"
 NODE = b"\xcc" * 20
 EVERYTHING_ASKED = {
-    "target": M, "want": 3, "read_only": True, "token": b"t", "port": 1, "implied_port": True, "seed": True, "noseed": True,
-    "scrape": True, "value": b"i1e", "key": b"k" * 32, "signature": b"s" * 64, "salt": b"salt", "seq": -1, "cas": 2**63 - 1}
+    "target": M, "want": 3, "read_only": True, "token": b"t", "port": 1, "implied_port": True, "seed": True,
+    "noseed": True, "scrape": True, "value": b"i1e", "key": b"k" * 32, "signature": b"s" * 64, "salt": b"salt",
+    "seq": -1, "cas": 2**63 - 1}
 EVERYTHING_ANSWERED = {
     "external": b"abcdef", "nodes": b"n" * 26, "nodes6": b"n" * 38, "values": [b"abcdef", b"x" * 18], "token": b"t",
-    "value": b"d1:ai1ee", "key": b"k" * 32, "signature": b"s" * 64, "seq": 0, "samples": b"", "num": 0, "interval": 21600,
-    "seed_filter": b"f" * 256, "peer_filter": b"p" * 256}
+    "value": b"d1:ai1ee", "key": b"k" * 32, "signature": b"s" * 64, "seq": 0, "samples": b"", "num": 0,
+    "interval": 21600, "seed_filter": b"f" * 256, "peer_filter": b"p" * 256}
 
 
 def printed_query(packet: bytes, tid: bytes = b"aa", version: bytes = b"") -> bytes:
@@ -38,7 +39,8 @@ def printed_query(packet: bytes, tid: bytes = b"aa", version: bytes = b"") -> by
     ("announce_peer_query", krpc.build_query("announce_peer", id=A, tid=7, target=M, port=6881, implied_port=True,
                                              token=b"aoeusnth")),
     ("ping_response", krpc.build_reply(id=M, tid=b"aa")),
-    ("find_node_response_doc_only_truncated_nodes", krpc.build_reply(id=b"0123456789abcdefghij", tid=b"aa", nodes=b"def456...")),
+    ("find_node_response_doc_only_truncated_nodes",
+     krpc.build_reply(id=b"0123456789abcdefghij", tid=b"aa", nodes=b"def456...")),
     ("get_peers_response_values", krpc.build_reply(id=A, tid=b"aa", token=b"aoeusnth", values=[b"axje.u", b"idhtnm"])),
     ("get_peers_response_nodes_doc_only_truncated_nodes", krpc.build_reply(id=A, tid=b"aa", token=b"aoeusnth",
                                                                            nodes=b"def456...")),
@@ -50,13 +52,16 @@ def test_packet_of_bep5_is_encoded_as_printed(name: str, packet: bytes) -> None:
 
 
 @pytest.mark.parametrize(("name", "tid", "packet"), [
-    ("find_node_query_want_both", b"\x00\x01", krpc.build_query("find_node", id=b"\xaa" * 20, tid=7, target=b"\xbb" * 20, want=3)),
-    ("announce_implied_seed", b"\x00\x04", krpc.build_query("announce_peer", id=b"\xaa" * 20, tid=7, target=b"\xbb" * 20,
-                                                            implied_port=True, seed=True, token=b"\x01\x02\x03\x04")),
-    ("get_peers_scrape", b"\x00\x05", krpc.build_query("get_peers", id=b"\xaa" * 20, tid=7, target=b"\xbb" * 20, noseed=True,
-                                                       scrape=True)),
+    ("find_node_query_want_both", b"\x00\x01", krpc.build_query("find_node", id=b"\xaa" * 20, tid=7,
+                                                                target=b"\xbb" * 20, want=3)),
+    ("announce_implied_seed", b"\x00\x04", krpc.build_query("announce_peer", id=b"\xaa" * 20, tid=7,
+                                                            target=b"\xbb" * 20, implied_port=True, seed=True,
+                                                            token=b"\x01\x02\x03\x04")),
+    ("get_peers_scrape", b"\x00\x05", krpc.build_query("get_peers", id=b"\xaa" * 20, tid=7, target=b"\xbb" * 20,
+                                                       noseed=True, scrape=True)),
     ("ping_read_only", b"\x00\x06", krpc.build_query("ping", id=b"\xaa" * 20, tid=7, read_only=True)),
-    ("sample_infohashes_query", b"\x00\x07", krpc.build_query("sample_infohashes", id=b"\xaa" * 20, tid=7, target=b"\xbb" * 20)),
+    ("sample_infohashes_query", b"\x00\x07", krpc.build_query("sample_infohashes", id=b"\xaa" * 20, tid=7,
+                                                              target=b"\xbb" * 20)),
     ("error_method_unknown", b"", krpc.build_error(b"\x00\x08", 204, "Method Unknown")),
     ("error_protocol", b"", krpc.build_error(b"\x00\x09", 203, "Protocol Error")),
 ])
@@ -79,7 +84,8 @@ def test_constructed_response_is_encoded_as_in_the_vectors(name: str) -> None:
 def test_query_with_everything_is_canonical_and_reads_back(method: str) -> None:
     packet = krpc.build_query(method, id=A, tid=0xFFFFFFFE, **EVERYTHING_ASKED)  # type: ignore[arg-type]
     assert bencode.encode(bencode.decode(packet)) == packet
-    expected: dict[str, Any] = EVERYTHING_ASKED | {"method": method, "tid": b"\xff\xff\xff\xfe", "id": A, "version": b"FD\x00\x01"}
+    expected: dict[str, Any] = EVERYTHING_ASKED | {"method": method, "tid": b"\xff\xff\xff\xfe", "id": A,
+                                                   "version": b"FD\x00\x01"}
     if method != "announce_peer":
         del expected["port"]
     found = krpc.parse(packet)
@@ -99,7 +105,8 @@ def test_error_with_an_external_address_is_canonical_and_reads_back() -> None:
     assert bencode.encode(bencode.decode(packet)) == packet
     found = krpc.parse(packet)
     assert found is not None
-    assert [found[name] for name in ("error_code", "error_text", "external", "tid")] == [203, "é".encode(), b"x" * 18, b"\x00"]
+    assert found == {"kind": "e", "error_code": 203, "error_text": "é".encode(), "external": b"x" * 18,
+                     "tid": b"\x00", "version": b"FD\x00\x01"}
 
 
 def test_every_sent_tid_and_version_is_four_bytes() -> None:
@@ -121,8 +128,7 @@ def test_packet_of_every_size_around_the_limit_fits_or_is_refused(build: Any) ->
     for size in range(1000, 1600):
         try:
             packet = build(size)
-        except ValueError as error:
-            assert "1472" in str(error)
+        except ValueError:
             continue
         assert len(packet) <= MAX_DATAGRAM and bencode.encode(bencode.decode(packet)) == packet
         fitted.append((size, len(packet)))
@@ -153,5 +159,5 @@ def test_query_with_a_tid_beyond_32_bits_is_the_callers_error(tid: int) -> None:
 
 
 def test_reply_with_a_compact_address_of_another_size_is_the_callers_error() -> None:
-    with pytest.raises(ValueError, match="6 .IPv4. or 18 .IPv6."):
+    with pytest.raises(ValueError, match=r"6 \(IPv4\) or 18 \(IPv6\)"):
         krpc.build_reply(id=A, tid=b"aa", external=b"1234")

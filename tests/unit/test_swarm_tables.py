@@ -76,7 +76,7 @@ def test_answer_when_asked_again_then_is_the_same() -> None:
 
 
 def test_tables_when_probed_everywhere_then_keep_to_the_size_of_their_buckets() -> None:
-    """About half of the nodes keep 8 in each bucket, the others 128, 64, 32, 16 in the first four, as libtorrent does."""
+    """About half of the nodes keep 8 in each bucket, the others 128, 64, 32, 16 in the first four, like libtorrent."""
     swarm, rows, rng = network(20_000, 6)
     widened = 0
     for row in rng.sample(rows, 40):

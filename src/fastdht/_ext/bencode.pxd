@@ -45,7 +45,8 @@ cdef uint32_t write_decimal(uint8_t* out, int64_t value) noexcept nogil     # re
 cdef uint32_t write_string(uint8_t* out, const uint8_t* data, uint32_t size) noexcept nogil
 
 
-cdef inline Scanner open_scanner(const uint8_t* data, uint32_t size, uint32_t max_depth, uint32_t max_tokens) noexcept nogil:
+cdef inline Scanner open_scanner(
+    const uint8_t* data, uint32_t size, uint32_t max_depth, uint32_t max_tokens) noexcept nogil:
     cdef Scanner scanner
     scanner.at = data
     scanner.end = data + size

@@ -77,7 +77,8 @@ cdef bint comes_after(const Span* key, const Span* previous) noexcept nogil:  # 
     return order > 0 or (order == 0 and key.size > previous.size)
 
 
-cdef bint is_canonical(const uint8_t* data, uint32_t size, uint32_t max_depth, uint32_t max_tokens) noexcept nogil:  # R0
+cdef bint is_canonical(
+    const uint8_t* data, uint32_t size, uint32_t max_depth, uint32_t max_tokens) noexcept nogil:  # R0
     """Whether the bytes are exactly one canonical value: keys sorted and unique, shortest numbers, nothing after it.
 
     max_depth is cut to MESSAGE_DEPTH + VALUE_DEPTH, which is what the key stack holds.

@@ -56,7 +56,7 @@ cdef enum Flaw:
     FLAW_TRAILING
 
 
-FLAWS = {
+cdef dict FLAWS = {
     FLAW_END: "the data ends inside a value",
     FLAW_START: "byte {byte:#04x} starts no value",
     FLAW_LENGTH: "a string length is digits, then a colon, not byte {byte:#04x}",

@@ -8,6 +8,7 @@ first and last byte, source, throttle, scan, kind.
 from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport dump_compact, load_compact
+from fastdht._ext.candidates cimport Shortlist
 from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, Query, decode
@@ -15,7 +16,7 @@ from fastdht._ext.packets cimport Incoming
 from fastdht._ext.queries cimport ask_closest, expect_id, own_transaction, ping_contact, pump, wake_lookups
 from fastdht._ext.reception cimport receive_one
 from fastdht._ext.replies cimport handle_silence, handle_stall
-from fastdht._ext.shortlist cimport FLAG_RESULTS, Shortlist, ShortlistPool, View
+from fastdht._ext.shortlist cimport FLAG_RESULTS, ShortlistPool, View
 from fastdht._ext.state cimport *
 from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT
 

@@ -71,7 +71,8 @@ cdef class Frontier(CrawlQueue):
         if record.state & RECORD_UNNAMED and record.step < SEED_REPEATS:
             record.step += 1
             push_record(&lane.store, &lane.follow, index)
-        elif stage == STAGE_FIRST and self.plan.retry_share > 0 and is_in_zone(&self.plan, record.id):
+        elif (stage == STAGE_FIRST and not record.state & RECORD_UNNAMED and self.plan.retry_share > 0
+                and is_in_zone(&self.plan, record.id)):
             set_stage(record, STAGE_SILENT)
             push_record(&lane.store, &lane.silent, index)
         elif may_repeat and (stage == STAGE_BUCKET or record.state & RECORD_DOUBTED):

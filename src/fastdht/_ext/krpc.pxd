@@ -16,4 +16,5 @@ cdef int decode(const uint8_t* data, uint32_t size, Message* message) noexcept n
 cdef bint next_value(Span* rest, uint16_t family, Endpoint* out) noexcept nogil
 cdef uint32_t encode_query(uint8_t* out, uint32_t tid, const Query* query) noexcept nogil       # 0: does not fit
 cdef uint32_t encode_reply(uint8_t* out, const Reply* reply) noexcept nogil                     # 0: does not fit
-cdef uint32_t encode_error(uint8_t* out, const Span* tid, const Endpoint* external, int code, const char* text) noexcept nogil
+cdef uint32_t encode_error(
+    uint8_t* out, const Span* tid, const Endpoint* external, int code, const char* text) noexcept nogil

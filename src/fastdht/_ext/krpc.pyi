@@ -1,9 +1,11 @@
+from typing import Any
+
 METHOD_NAMES: tuple[str, ...]
 KIND_NAMES: tuple[str, ...]
 REFUSALS: tuple[str, ...]
 
 def refusal(data: bytes) -> str: ...
-def parse(data: bytes, family: int = 4) -> dict[str, object] | None: ...
+def parse(data: bytes, family: int = 4) -> dict[str, Any] | None: ...
 def build_query(
     method: str,
     *,

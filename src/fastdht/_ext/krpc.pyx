@@ -139,7 +139,8 @@ cdef uint32_t encode_reply(uint8_t* out, const Reply* reply) noexcept nogil:  # 
     return close_packet(&writer, out, b"1:y1:re")
 
 
-cdef uint32_t encode_error(uint8_t* out, const Span* tid, const Endpoint* external, int code, const char* text) noexcept nogil:  # R0
+cdef uint32_t encode_error(
+    uint8_t* out, const Span* tid, const Endpoint* external, int code, const char* text) noexcept nogil:  # R0
     """Write an error of code and NUL-terminated text; returns its size, or 0 when it does not fit."""
     cdef Writer writer = open_writer(out, MAX_DATAGRAM)
     put_number_key(&writer, b"d1:eli", 6, code)

@@ -2,7 +2,7 @@
 
 Queries and responses share one table of keys: a slot that makes no sense in one of them is filled and never looked at.
 Of repeated keys the first counts, whatever its type.
-Source: BEP 5, 32, 33, 44, 51; docs/design.md lists what nodes of today send instead.
+Source: BEP 5, 32, 33, 44, 51, and what nodes of today send instead.
 """
 from libc.string cimport memcmp
 

@@ -1,4 +1,4 @@
-"""What a KRPC message holds: constants, kinds, and the structs that decoding fills and encoding reads. Rate class: packet.
+"""What a KRPC message holds: constants, kinds, the structs that decoding fills and encoding reads. Rate class: packet.
 
 A Message points into its datagram and lives no longer than that. A slot of the wrong type or length counts as absent
 (BEP 5 practice), so handlers test only for presence. Source: BEP 5, 32, 33, 42, 43, 44, 51.

@@ -6,8 +6,8 @@ False means that the bytes are no bencode, or break a limit; the scanner's `faul
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastdht._ext.bencode cimport (
-    FAULT_DEPTH, FAULT_SYNTAX, VALUE_DEPTH, VALUE_TOKENS, Scanner, Span, count_token, is_digit, open_scanner, scan_integer,
-    scan_string, skip_value, stop_scan)
+    FAULT_DEPTH, FAULT_SYNTAX, VALUE_DEPTH, VALUE_TOKENS, Scanner, Span, count_token, is_digit, open_scanner,
+    scan_integer, scan_string, skip_value, stop_scan)
 
 
 cdef inline void clear(Span* span) noexcept nogil:

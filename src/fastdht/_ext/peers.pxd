@@ -1,12 +1,12 @@
 """Announced peers of one address family: bounded, expiring, fair per source. Rate class: packet.
 
-The layout is in peer_slab.pxd. Source: BEP 5 (announce_peer), BEP 33 (seeds).
+The layout is in peers_slab.pxd. Source: BEP 5 (announce_peer), BEP 33 (seeds).
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastdht._ext.addresses cimport Endpoint
 from fastdht._ext.hashing cimport Rng
-from fastdht._ext.peer_slab cimport Peer, PeerSlab, Survey
+from fastdht._ext.peers_slab cimport Peer, PeerSlab, Survey
 
 
 cdef enum:

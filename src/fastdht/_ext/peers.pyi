@@ -1,11 +1,13 @@
-from fastdht._ext.peer_slab import PeerSlab
+from typing import Self
+
+from fastdht._ext.peers_slab import PeerSlab
 
 class PeerStore(PeerSlab):
     ttl_us: int
     refused: int
     evicted: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         family: int,
         *,
         max_info_hashes: int = 4096,
@@ -19,7 +21,7 @@ class PeerStore(PeerSlab):
         secret: bytes,
         seed: int,
         own_id: bytes = ...,
-    ) -> None: ...
+    ) -> Self: ...
     def announce(self, info_hash: bytes, packed: bytes, is_seed: bool, now_us: int) -> bool: ...
     def values(self, info_hash: bytes, limit: int, now_us: int, noseed: bool = False, seed: int = 0) -> bytes: ...
     def reclaim(self, now_us: int, budget: int) -> int: ...

@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, load_compact
 from fastdht._ext.hashing cimport load_key, next_random, random_below, seed_rng
 from fastdht._ext.ids cimport ID_SIZE, prefix_length
-from fastdht._ext.peer_slab cimport NO_SWARM, check_info_hash, no_peer
+from fastdht._ext.peers_slab cimport NO_SWARM, check_info_hash, no_peer
 
 # Steps through a swarm. Primes, so that one that does not divide its size visits every peer once; 4,096 is too small
 # to be divided by all of them.

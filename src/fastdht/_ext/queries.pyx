@@ -4,10 +4,11 @@ Every query goes through here: the limits on what we send are checked, a transac
 """
 from libc.string cimport memcpy, memset
 
+from fastdht._ext.candidates cimport Candidate, NO_CANDIDATE, Shortlist
 from fastdht._ext.frontier cimport Question
 from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport METHOD_PING, Query
-from fastdht._ext.shortlist cimport Candidate, FLAG_BLOCKED, FLAG_LATE, NO_CANDIDATE, Shortlist
+from fastdht._ext.shortlist cimport FLAG_BLOCKED, FLAG_LATE
 from fastdht._ext.state cimport OUTBOUND_LIMITED, State
 from fastdht._ext.transactions cimport NO_SLOT, OWNER_CRAWL, OWNER_LOOKUP, OWNER_UPKEEP, Transaction
 

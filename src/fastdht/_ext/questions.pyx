@@ -1,17 +1,18 @@
 """Targets and the order of questions for each depth. Rate class: packet.
 
-Targets near a contact's own id differ from it in byte 18, never in the last one alone: an id made from the target
-(equal to it, or one more) is then never the id the contact was named with.
+A target "at a contact's own id" shares its first 96 bits; the rest is random: an id made from the target (equal to
+it, one more, any fixed change) is then never the id the contact was named with.
 Source: docs/crawl.md for the depths and their figures; BEP 5 for what a find_node answers.
 """
 from libc.string cimport memcpy
 
 from fastdht._ext.addresses cimport FAMILY_V4
-from fastdht._ext.hashing cimport fill_random, next_random, random_below
+from fastdht._ext.hashing cimport fill_random, next_random
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, prefix_length
 
 cdef enum:
     MIN_BUCKETS = 16            # of the cap on buckets asked, while few contacts are known
+    OWN_BYTES = 12              # of an id that a target at it keeps: no two nodes share so many
     BUCKET_MARGIN = 2           # and above the logarithm of the known contacts
 
 
@@ -32,8 +33,8 @@ cdef void draw_target(const Plan* plan, const Record* record, Rng* rng, uint8_t*
             out[(record.step - 1) >> 3] ^= 0x80 >> ((record.step - 1) & 7)
             return
         if aims_at_own_id(plan, stage, rng):
-            memcpy(out, record.id, ID_SIZE)
-            out[18] ^= <uint8_t>(1 + random_below(rng, 255))
+            memcpy(out, record.id, OWN_BYTES)
+            fill_random(rng, out + OWN_BYTES, ID_SIZE - OWN_BYTES)
             return
     draw_in_zone(plan, rng, out)
 

@@ -7,26 +7,17 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastdht._ext.addresses cimport AddressFilter, Endpoint
 from fastdht._ext.bencode cimport Span
+from fastdht._ext.candidates cimport MAX_CANDIDATES, MAX_TOKEN, NO_CANDIDATE, Candidate, PackedClosest, Shortlist
 from fastdht._ext.hashing cimport HashKey
-from fastdht._ext.ids cimport Contact, Distance
+from fastdht._ext.ids cimport Contact
 from fastdht._ext.krpc cimport Message
 
 
 cdef enum:
-    MAX_CANDIDATES = 128        # of one lookup; the farthest unasked one makes room
-    MAX_TOKEN = 64              # a longer token is treated as absent: its node is no storage target
     MAX_NODES_PER_REPLY = 16    # contacts taken from one reply, so that one liar cannot fill a shortlist
     MAX_VALUES_PER_REPLY = 200
-    NO_CANDIDATE = 0xFF
     VALUE_BUCKETS = 4           # hash buckets per value kept
     FIRST_BUCKETS = 64          # buckets before the index first grows
-
-
-cdef enum CandidateState:
-    CANDIDATE_FRESH             # not asked
-    CANDIDATE_ASKED             # asked, no answer yet
-    CANDIDATE_ANSWERED
-    CANDIDATE_FAILED            # error, silence, or stalled; a late answer turns it into ANSWERED
 
 
 cdef enum Flag:                 # of a View
@@ -34,28 +25,6 @@ cdef enum Flag:                 # of a View
     FLAG_RESULTS = 2            # values have arrived since the last step
     FLAG_BLOCKED = 4            # the last step could not send all it wanted
     FLAG_EXHAUSTED = 8          # the budget of queries is spent
-
-
-cdef struct Candidate:          # what is seldom read; state and sort keys stand in the Shortlist's arrays
-    Distance distance
-    Endpoint endpoint
-    uint32_t rtt_us
-    uint8_t id[20]
-    uint8_t is_open             # its query holds a place among those in flight
-    uint8_t has_id              # a bootstrap host is asked before its id is known
-    uint8_t depth               # hops from the seeds
-    uint8_t token_size
-    uint8_t token[MAX_TOKEN]
-
-
-cdef packed struct PackedClosest:   # 109 bytes, for Python: fastdht.stats.CLOSEST
-    uint32_t rtt_us
-    uint8_t id[20]
-    uint8_t size                # of the endpoint: 6 or 18
-    uint8_t endpoint[18]
-    uint8_t hops
-    uint8_t token_size
-    uint8_t token[MAX_TOKEN]
 
 
 cdef packed struct PackedValue:     # 19 bytes: fastdht.stats.VALUE
@@ -69,40 +38,6 @@ cdef struct View:               # of the `width` closest that have not failed
     int pending                 # asked, no answer yet
     int answered
     int flags
-
-
-cdef struct Shortlist:
-    uint8_t target[20]
-    uint8_t method
-    uint8_t is_active
-    uint8_t is_dirty
-    uint8_t flags
-    uint8_t want
-    uint8_t noseed
-    uint8_t is_fixed            # asks its seeds only: nodes that answers name are not merged
-    uint16_t width              # how many of the closest must have answered
-    uint16_t wide_width         # what `width` becomes once two of the closest have failed
-    uint16_t subnet_limit       # candidates per /24 or /64; 0: no limit
-    uint16_t max_queries
-    uint32_t generation
-    uint32_t count              # candidates in use
-    uint32_t in_flight
-    uint32_t queries
-    uint32_t responses
-    uint32_t failures           # errors and silence
-    uint32_t values_dropped     # peers beyond the room for them
-    uint32_t value_count
-    uint32_t value_buckets      # of the index in use: it grows with the values, so that a few cost little to clear
-    uint32_t values_taken       # how many of them the policy has already received
-    int64_t started_us
-    int64_t deadline_us
-    int64_t first_value_us
-    uint8_t order[MAX_CANDIDATES]               # candidate indexes, closest first
-    uint8_t state[MAX_CANDIDATES]               # CandidateState, by index like all that follow
-    uint32_t endpoint_mark[MAX_CANDIDATES]      # 32 bits of the endpoint: one pass finds a known one
-    uint32_t id_mark[MAX_CANDIDATES]            # the id's last 32 bits
-    uint64_t nearness[MAX_CANDIDATES]           # the distance's first 64 bits
-    Candidate candidates[MAX_CANDIDATES]
 
 
 cdef class ShortlistPool:

@@ -8,13 +8,15 @@ life (transactions name it); only `order` is sorted. An endpoint is a candidate 
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport (
-    FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be32, read_compact, same_endpoint, subnet_of,
-    write_compact)
+    FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_compact, same_endpoint, subnet_of, write_compact)
+from fastdht._ext.candidates cimport (
+    CANDIDATE_ANSWERED, CANDIDATE_ASKED, CANDIDATE_FAILED, CANDIDATE_FRESH, check_shortlist, find_place, is_known_id,
+    is_refused, learn_id, leave_flight, mark_of, pack_candidate, place_candidate, take_place)
 from fastdht._ext.hashing cimport load_key
-from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, distance_between, is_less, same_id
+from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, Distance, ID_SIZE, distance_between, same_id
 from fastdht._ext.krpc cimport next_value
 from fastdht._ext.transactions cimport NO_SLOT
 
@@ -115,16 +117,17 @@ cdef class ShortlistPool:
         cdef Shortlist* shortlist = &self.lists[slot]
         cdef Distance distance = FARTHEST
         cdef Candidate* candidate
-        cdef uint32_t index
-        if is_known_endpoint(shortlist, &contact.endpoint):
-            return False
+        cdef uint32_t index, place
         if has_id:
             distance = distance_between(contact.id, shortlist.target)
-            if is_known_id(shortlist, contact.id) or same_id(contact.id, self.own_id):
+            if same_id(contact.id, self.own_id):
                 return False
-        if shortlist.subnet_limit and is_crowded(shortlist, &contact.endpoint):
+        place = find_place(shortlist, &distance)
+        if place >= MAX_CANDIDATES or (has_id and is_known_id(shortlist, place, &distance)):
             return False
-        index = take_place(shortlist, &distance)
+        if is_refused(shortlist, &contact.endpoint):
+            return False
+        index = take_place(shortlist, place)
         if index == NO_CANDIDATE:
             return False
         candidate = &shortlist.candidates[index]
@@ -137,9 +140,10 @@ cdef class ShortlistPool:
         candidate.token_size = 0
         candidate.rtt_us = 0
         shortlist.state[index] = CANDIDATE_FRESH
+        shortlist.nearness[index] = distance.high
         shortlist.endpoint_mark[index] = mark_of(&contact.endpoint)
-        shortlist.id_mark[index] = read_be32(contact.id + 16)
-        insert_sorted(shortlist, index)
+        shortlist.subnet[index] = subnet_of(&contact.endpoint)
+        place_candidate(shortlist, index, place)
         return True
 
     cdef View view(self, uint32_t slot) noexcept nogil:  # R0
@@ -333,117 +337,3 @@ cdef class ShortlistPool:
                 check_shortlist(&self.lists[slot])
         if self.active + self.free_count != self.capacity:
             raise AssertionError(f"{self.active} active and {self.free_count} free of {self.capacity} lookups")
-
-
-cdef int check_shortlist(Shortlist* shortlist) except -1:
-    cdef uint32_t i, in_flight = 0
-    cdef Candidate* candidate
-    cdef Candidate* before
-    places = set()
-    endpoints = set()
-    for i in range(shortlist.count):
-        candidate = &shortlist.candidates[shortlist.order[i]]
-        places.add(shortlist.order[i])
-        endpoints.add(dump_compact(&candidate.endpoint))
-        in_flight += candidate.is_open
-        before = &shortlist.candidates[shortlist.order[i - 1]] if i else NULL
-        if before != NULL and is_less(&candidate.distance, &before.distance):
-            raise AssertionError(f"candidate {i} is closer than the one before it")
-    if len(places) != shortlist.count or len(endpoints) != shortlist.count:
-        raise AssertionError(f"{shortlist.count} candidates, {len(places)} places, {len(endpoints)} endpoints")
-    if in_flight != shortlist.in_flight:
-        raise AssertionError(f"{in_flight} queries out, {shortlist.in_flight} counted")
-    return 0
-
-
-cdef inline uint32_t mark_of(const Endpoint* endpoint) noexcept nogil:
-    return <uint32_t>endpoint.low ^ <uint32_t>(endpoint.high >> 16) ^ (<uint32_t>endpoint.port << 16)
-
-
-cdef bint is_known_endpoint(const Shortlist* shortlist, const Endpoint* endpoint) noexcept nogil:  # R0
-    cdef uint32_t i, mark = mark_of(endpoint)
-    for i in range(shortlist.count):
-        if shortlist.endpoint_mark[i] == mark and same_endpoint(&shortlist.candidates[i].endpoint, endpoint):
-            return True
-    return False
-
-
-cdef bint is_known_id(const Shortlist* shortlist, const uint8_t* node_id) noexcept nogil:  # R0
-    """One id, one candidate: the first endpoint named for it keeps it until it has failed."""
-    cdef uint32_t i, mark = read_be32(node_id + 16)
-    for i in range(shortlist.count):
-        if (shortlist.id_mark[i] == mark and shortlist.state[i] != CANDIDATE_FAILED
-                and shortlist.candidates[i].has_id and same_id(shortlist.candidates[i].id, node_id)):
-            return True
-    return False
-
-
-cdef bint is_crowded(const Shortlist* shortlist, const Endpoint* endpoint) noexcept nogil:  # R0
-    """Whether the endpoint's subnet already has its share of candidates."""
-    cdef uint32_t i, same_subnet = 0
-    cdef uint64_t subnet = subnet_of(endpoint)
-    for i in range(shortlist.count):
-        if subnet_of(&shortlist.candidates[i].endpoint) == subnet:
-            same_subnet += 1
-    return same_subnet >= shortlist.subnet_limit
-
-
-cdef uint32_t take_place(Shortlist* shortlist, const Distance* distance) noexcept nogil:  # R0
-    """A candidate index; of a full list the farthest gives way to a closer one if it was never asked."""
-    cdef uint32_t index
-    if shortlist.count < MAX_CANDIDATES:
-        shortlist.count += 1
-        return shortlist.count - 1
-    index = shortlist.order[MAX_CANDIDATES - 1]
-    if shortlist.state[index] != CANDIDATE_FRESH or not is_less(distance, &shortlist.candidates[index].distance):
-        return NO_CANDIDATE
-    return index
-
-
-cdef void insert_sorted(Shortlist* shortlist, uint32_t index) noexcept nogil:  # R0
-    """Put `index` in its place in the order; the order holds the count - 1 others."""
-    cdef const Distance* distance = &shortlist.candidates[index].distance
-    cdef uint32_t low = 0, high = shortlist.count - 1, middle, other
-    shortlist.nearness[index] = distance.high
-    while low < high:
-        middle = (low + high) >> 1
-        other = shortlist.order[middle]
-        if shortlist.nearness[other] < distance.high or (
-                shortlist.nearness[other] == distance.high
-                and not is_less(distance, &shortlist.candidates[other].distance)):
-            low = middle + 1
-        else:
-            high = middle
-    memmove(&shortlist.order[low + 1], &shortlist.order[low], shortlist.count - 1 - low)
-    shortlist.order[low] = <uint8_t>index
-
-
-cdef void pack_candidate(const Candidate* candidate, PackedClosest* out) noexcept nogil:  # R0
-    memset(out, 0, sizeof(PackedClosest))
-    out.rtt_us = candidate.rtt_us
-    memcpy(out.id, candidate.id, ID_SIZE)
-    out.size = <uint8_t>write_compact(&candidate.endpoint, out.endpoint)
-    out.hops = candidate.depth
-    out.token_size = candidate.token_size
-    memcpy(out.token, candidate.token, candidate.token_size)
-
-
-cdef inline void leave_flight(Shortlist* shortlist, Candidate* candidate) noexcept nogil:
-    if candidate.is_open:
-        candidate.is_open = False
-        shortlist.in_flight -= 1
-
-
-cdef void learn_id(Shortlist* shortlist, uint32_t index, const uint8_t* node_id) noexcept nogil:  # R0
-    """A host asked by address alone has said who it is: it moves to its place in the order."""
-    cdef Candidate* candidate = &shortlist.candidates[index]
-    cdef uint32_t i
-    memcpy(candidate.id, node_id, ID_SIZE)
-    candidate.has_id = True
-    candidate.distance = distance_between(node_id, shortlist.target)
-    shortlist.id_mark[index] = read_be32(node_id + 16)
-    for i in range(shortlist.count):
-        if shortlist.order[i] == index:
-            memmove(&shortlist.order[i], &shortlist.order[i + 1], shortlist.count - 1 - i)
-            break
-    insert_sorted(shortlist, index)

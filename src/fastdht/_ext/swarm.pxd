@@ -75,7 +75,8 @@ cdef class Responder:
     cdef Message message
     cdef uint8_t lied_tid[32]
 
-    cdef Role admit(self, uint32_t place, uint32_t* serial) noexcept nogil
+    cdef uint32_t expect(self, uint32_t place) noexcept nogil
+    cdef Role admit(self, uint32_t serial) noexcept nogil
     cdef void respond(self, const Asked* asked, uint32_t serial, Role role, uint8_t* out,
                       Outcome* outcome) noexcept nogil
     cdef void shape_of(self, uint32_t serial, uint32_t place, TableShape* shape) noexcept nogil

@@ -60,16 +60,22 @@ cdef class Responder:
         free(self.store)
         free(self.store_next)
 
-    cdef Role admit(self, uint32_t place, uint32_t* serial) noexcept nogil:  # R0
-        """Count a datagram; who it is for and whether it goes on: ROLE_DEAD also says lost or nobody there."""
+    cdef uint32_t expect(self, uint32_t place) noexcept nogil:  # R0
+        """The contact at a place, or NO_SERIAL; fetches its counter, which a whole batch's worth of work then hides."""
+        cdef uint32_t serial = self.people.serial_of(place)
+        if serial != <uint32_t>NO_SERIAL:
+            swarm_prefetch(&self.asked_counts[serial])
+        return serial
+
+    cdef Role admit(self, uint32_t serial) noexcept nogil:  # R0
+        """Count a datagram; its contact's role, or ROLE_DEAD also when it is lost or for nobody."""
         cdef Role role
         self.totals.received += 1
-        serial[0] = self.people.serial_of(place)
-        if serial[0] == <uint32_t>NO_SERIAL:
+        if serial == <uint32_t>NO_SERIAL:
             self.totals.strays += 1
             return ROLE_DEAD
-        self.asked_counts[serial[0]] += 1
-        role = self.people.role_of(serial[0])
+        self.asked_counts[serial] += 1
+        role = self.people.role_of(serial)
         if role == ROLE_DEAD:
             self.totals.to_dead += 1
         elif self.is_lost():
@@ -281,7 +287,8 @@ cdef class Responder:
         asked.source_ip = source[0]
         asked.source_port = source[1]
         asked.place = ((destination[1] - self.people.base_port) & 0xFF) << HOST_BITS | (destination[0] & 0xFFFFFF)
-        role = self.admit(asked.place, &serial)
+        serial = self.expect(asked.place)
+        role = self.admit(serial)
         if role == ROLE_DEAD:
             return []
         self.respond(&asked, serial, role, room, &outcome)
@@ -309,7 +316,8 @@ cdef class Responder:
         cdef uint8_t* out = room
         cdef Asked* asked = <Asked*>calloc(max(len(queries), 1), sizeof(Asked))
         cdef uint32_t i, round, serial, count = len(queries), round_count = rounds
-        cdef uint64_t made = 0, number = 0
+        cdef uint64_t made = 0
+        cdef uint64_t number = self.totals.received         # so that a second call asks other nodes
         cdef Outcome outcome
         cdef Role role
         if not asked:
@@ -320,9 +328,12 @@ cdef class Responder:
         with nogil:
             for round in range(round_count):
                 for i in range(count):
-                    number += <uint64_t>0x9E3779B97F4A7C15
-                    asked[i].place = self.people.place_of(<uint32_t>((number >> 32) * self.people.first_serial[1] >> 32))
-                    role = self.admit(asked[i].place, &serial)
+                    number += 1
+                    serial = <uint32_t>(number * <uint64_t>0x9E3779B97F4A7C15 >> 32)
+                    serial = <uint32_t>(<uint64_t>serial * self.people.first_serial[1] >> 32)
+                    asked[i].place = self.people.place_of(serial)
+                    serial = self.expect(asked[i].place)
+                    role = self.admit(serial)
                     if role != ROLE_DEAD:
                         self.respond(&asked[i], serial, role, out, &outcome)
                         made += outcome.size

@@ -28,10 +28,12 @@ cdef class SwarmLoop:
     cdef uint32_t pending_socket
     cdef volatile bint is_stopping
     cdef readonly int buffer_bytes  # receive buffer as granted
+    cdef int open_somewhere(self, int tries) except -1
     cdef int open_all(self) except -1
     cdef int open_socket(self, int port) except -1
     cdef void run(self) noexcept nogil
     cdef void drain(self, uint32_t index) noexcept nogil
+    cdef uint32_t read_place(self, uint32_t index, int position) noexcept nogil
     cdef void take_batch(self, uint32_t index, int count, int64_t now_us) noexcept nogil
     cdef void run_due(self, int64_t now_us) noexcept nogil
     cdef void answer(self, const Asked* asked, uint32_t serial, Role role) noexcept nogil

@@ -6,6 +6,7 @@ from fastdht._ext.swarm_delay import DelayLine
 
 MEMINFO_DROPS: int
 MEMINFO_WORDS: Struct
+PICKS: int
 SOCKET_BYTES: int
 
 class SwarmLoop:

@@ -15,7 +15,7 @@ from libc.string cimport memset
 
 from fastdht._ext cimport linux
 from fastdht._ext.addresses cimport FAMILY_V4, Endpoint
-from fastdht._ext.linux cimport CMSG_FIRSTHDR, msghdr, recvmmsg, sendmmsg
+from fastdht._ext.linux cimport CMSG_FIRSTHDR, cmsghdr, msghdr, recvmmsg, sendmmsg
 from fastdht._ext.mmsg cimport BATCH, CONTROL_WORDS, make_batch, read_datagram, read_local, write_local, write_name
 from fastdht._ext.packets cimport Incoming
 from fastdht._ext.swarm cimport Outcome
@@ -29,6 +29,7 @@ cdef enum:
     IDLE_MS = 1000
     TICK_MS = 1                 # while delayed answers wait
 
+PICKS = 16                      # of a first port, before a swarm with many ports gives up
 SOCKET_BYTES = 4 << 20          # the default of 208 KiB holds 166 datagrams
 MEMINFO_WORDS = struct.Struct("=16I")
 MEMINFO_DROPS = 8               # position of the drop count; exact even when no packet followed the last drop
@@ -54,11 +55,7 @@ cdef class SwarmLoop:
         self.descriptors = <int*>malloc((responder.people.ports + 1) * sizeof(int))
         if not self.queries or not self.replies or not self.descriptors:
             raise MemoryError("no memory for the swarm's datagrams")
-        try:
-            self.open_all()
-        except OSError:
-            self.close()
-            raise
+        self.open_somewhere(PICKS if responder.people.base_port == 0 else 1)
 
     def __dealloc__(self):
         if self.wake >= 0:
@@ -68,6 +65,20 @@ cdef class SwarmLoop:
         free(self.queries)
         free(self.replies)
         free(self.descriptors)
+
+    cdef int open_somewhere(self, int tries) except -1:
+        """Open everything; when the system picks the first port, one above it may be taken, and another pick is free."""
+        cdef int left
+        for left in range(tries - 1, -1, -1):
+            try:
+                return self.open_all()
+            except OSError:
+                self.close()
+                if tries > 1:
+                    self.responder.people.base_port = 0
+                if left == 0:
+                    raise
+        return 0
 
     cdef int open_all(self) except -1:
         """One socket a port, the one for answers from elsewhere, the poller and the wake-up."""
@@ -88,6 +99,8 @@ cdef class SwarmLoop:
     cdef int open_socket(self, int port) except -1:
         """Append a wildcard socket with large buffers that tells who was asked."""
         cdef int pktinfo = linux.IP_PKTINFO
+        if port > 65535:
+            raise OSError(errno.EADDRNOTAVAIL, f"the swarm needs UDP port {port}, and 65535 is the last")
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sockets.append(sock)
         sock.setblocking(False)
@@ -133,21 +146,32 @@ cdef class SwarmLoop:
             if count < BATCH:
                 return
 
+    cdef uint32_t read_place(self, uint32_t index, int position) noexcept nogil:  # R0
+        """Whom a datagram of the batch was sent to."""
+        cdef Endpoint local
+        cdef cmsghdr* control = CMSG_FIRSTHDR(&self.incoming.headers[position].msg_hdr)
+        local.low = 0
+        if control != NULL:
+            read_local(control, &local)
+        return (index << HOST_BITS) | (<uint32_t>local.low & 0xFFFFFF)
+
     cdef void take_batch(self, uint32_t index, int count, int64_t now_us) noexcept nogil:  # R0
         cdef Incoming datagram
-        cdef Endpoint local
         cdef Asked asked
+        cdef uint32_t places[BATCH]
+        cdef uint32_t serials[BATCH]
         cdef uint32_t serial
         cdef Role role
         cdef int i
         for i in range(count):
-            memset(&local, 0, sizeof(Endpoint))
-            if CMSG_FIRSTHDR(&self.incoming.headers[i].msg_hdr) != NULL:
-                read_local(CMSG_FIRSTHDR(&self.incoming.headers[i].msg_hdr), &local)
-            asked.place = (index << HOST_BITS) | (<uint32_t>local.low & 0xFFFFFF)
-            role = self.responder.admit(asked.place, &serial)
+            places[i] = self.read_place(index, i)
+            serials[i] = self.responder.expect(places[i])
+        for i in range(count):
+            serial = serials[i]
+            role = self.responder.admit(serial)
             if role == ROLE_DEAD:
                 continue
+            asked.place = places[i]
             read_datagram(self.incoming, i, &datagram)
             asked.data = datagram.data
             asked.size = 0 if datagram.is_truncated else datagram.size
@@ -233,6 +257,9 @@ cdef class SwarmLoop:
 
     def close(self) -> None:
         """Close the sockets; only when `serve` has returned."""
+        if self.wake >= 0:
+            os.close(self.wake)
+            self.wake = -1
         for sock in self.sockets:
             sock.close()
         self.sockets.clear()

@@ -1,12 +1,13 @@
 from collections.abc import Iterable
+from typing import Self
 
 from fastdht._ext.placement import Placement
 
 class RoutingTable(Placement):
     changed_ids: int
     candidate_wait_us: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         own_id: bytes,
         family: int,
         *,
@@ -21,7 +22,7 @@ class RoutingTable(Placement):
         candidate_wait_us: int = 90_000_000,
         max_failures: int = 3,
         extended: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     def reply_from(self, node_id: bytes, packed: bytes, rtt_us: int, now_us: int) -> None: ...
     def query_from(self, node_id: bytes, packed: bytes, now_us: int) -> None: ...
     def failure_of(self, packed: bytes, now_us: int) -> None: ...

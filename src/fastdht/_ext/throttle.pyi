@@ -1,3 +1,5 @@
+from typing import Self
+
 class Throttle:
     dropped_source: int
     dropped_subnet: int
@@ -5,8 +7,8 @@ class Throttle:
     denied_subnet: int
     denied_budget: int
     denied_outbound: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         secret: bytes,
         *,
         per_ip_rate: float = 8,
@@ -27,7 +29,7 @@ class Throttle:
         proved: int = 16_384,
         destinations: int = 16_384,
         enabled: bool = True,
-    ) -> None: ...
+    ) -> Self: ...
     def admits(self, packed: bytes, now_us: int) -> bool: ...
     def allowance(self, packed: bytes, query_size: int, now_us: int) -> int: ...
     def spent(self, packed: bytes, reply_size: int, now_us: int) -> None: ...

@@ -67,12 +67,12 @@ class Walk:
         self.is_watched = False                 # somebody iterates, and wants to hear of each result
         self._branches: list[Branch] = []
         self._results: list[tuple[object, ...]] = []
-        self._values: list[Endpoint] = []
-        self._known: set[bytes] = set()
+        self._values: list[Endpoint] | None = None      # made for the first who iterates, as are those known
+        self._known: set[bytes] | None = None
         self._open = 0
         self._on_end = on_end
         self._started_us = 0
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] | None = None
 
     def start(self, engines: Sequence[Engine], method: int, seeds: Sequence[bytes] = (), *, is_fixed: bool = False,
               noseed: bool = False) -> bool:
@@ -91,6 +91,8 @@ class Walk:
         """Every peer found so far, each once, in the order they came."""
         if self.report is not None:
             return self.report.values
+        if self._values is None or self._known is None:
+            self._values, self._known = [], set()
         for branch in self._branches:
             if branch.walk is not None:
                 for packed in branch.engine.core.lookup_values(branch.slot):
@@ -118,12 +120,15 @@ class Walk:
     def waiter(self) -> asyncio.Future[None]:
         """A future that ends with the next news."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(future)
+        if self._waiters is None:
+            self._waiters = [future]
+        else:
+            self._waiters.append(future)
         return future
 
     def wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for future in waiters:
+        waiters, self._waiters = self._waiters, None
+        for future in waiters or ():
             if not future.done():
                 future.set_result(None)
 
@@ -131,8 +136,8 @@ class Walk:
         if self.is_cancelled:
             return "cancelled"
         for branch in self._branches:
-            if branch.state in OUTCOMES:
-                return OUTCOMES[branch.state]
+            if branch.state is not LookupState.DONE:
+                return OUTCOMES.get(branch.state, "failed")
         return "done"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastdht.config import LookupConfig
 from fastdht.engine.transport import Transport
@@ -112,7 +112,7 @@ class Engine:
         self._branches[slot] = None
         return self.core.finish_lookup(slot, CLOSEST_KEPT)
 
-    def query(self, method: int, endpoint: bytes, told: Callable[[Outcome], None], **arguments: object) -> None:
+    def query(self, method: int, endpoint: bytes, told: Callable[[Outcome], None], **arguments: Any) -> None:
         """Ask one node (arguments as Core.query's); `told` is called once with the outcome."""
         if self.is_closed:
             raise NodeClosed("the node is closed")
@@ -151,8 +151,8 @@ class Engine:
         """Step what changed, hand over what came, send what is queued, until nothing is left that can be sent."""
         core = self.core
         for _ in range(ROUNDS_PER_WAKE):
-            core.step_lookups(self._branches, now)
             core.advance(now)
+            core.step_lookups(self._branches, now)
             if core.has_events():
                 self._hand_over()
             if not self.transport.flush(core.outbox) or not core.has_dirty():
@@ -167,13 +167,15 @@ class Engine:
     def _on_kick(self) -> None:
         self._kicked = False
         if not self.is_closed:
-            self.on_timer()
+            self._work()
 
-    def on_timer(self) -> None:
-        """Do what time demands, and wait for the next deadline."""
-        self._timer = None
+    def _on_timer(self) -> None:
+        self._timer = None          # only here: a timer forgotten while it runs would start a second chain of them
+        self._work()
+
+    def _work(self) -> None:
+        """Do what time and callers demand, and wait for the next deadline."""
         now = self.clock()
-        self.core.advance(now)
         self._settle(now)
         self._arm(now)
 
@@ -187,4 +189,4 @@ class Engine:
                 return
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self._loop.call_later(max(due - now + TIMER_GRAIN_US, 0) / 1e6, self.on_timer)
+        self._timer = self._loop.call_later(max(due - now + TIMER_GRAIN_US, 0) / 1e6, self._on_timer)

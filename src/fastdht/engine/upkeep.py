@@ -78,13 +78,16 @@ class Upkeep:
         self._rotate(self.engine.clock())
         self.tick()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """End at once, and wait until what was under way has ended too."""
         if self._handle is not None:
             self._handle.cancel()
-        if self._joining is not None:
-            self._joining.cancel()
         for walk in list(self._walks):
             walk.cancel()
+        if self._joining is not None:
+            self._joining.cancel()
+            await asyncio.wait([self._joining])
+            self._joining = None        # its last exception refers to us: nothing should wait for the collector
 
     def tick(self) -> None:
         """One second's work; an error in it is logged, and the next second tries again."""

@@ -121,6 +121,17 @@ class SimNetwork:
             self._nats[nat.external_ip] = nat
         return transport
 
+    def move(self, nat: Nat, external_ip: bytes) -> None:
+        """Give a translator another external address (4 or 16 bytes), as a provider does; its mappings are gone."""
+        behind = {key: host for key, host in self._inside.items() if key.startswith(nat.external_ip)}
+        for key in behind:
+            del self._inside[key]
+        self._inside |= {external_ip + host.packed: host for host in behind.values()}
+        del self._nats[nat.external_ip]
+        self._nats[external_ip] = nat
+        nat.external_ip = external_ip
+        nat.rebind()
+
     def act(self, place: Place, behaviour: Behaviour) -> None:
         """Let a function answer at an endpoint. Raises ConfigError when it is taken."""
         packed = free_endpoint(pack(place), b"", self._hosts)

@@ -1,0 +1,97 @@
+"""The candidates of one lookup, in order of distance. Rate class: packet.
+
+Hot arrays stand apart from what is seldom read, so that one pass over them stays within a few cache lines.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastdht._ext.addresses cimport Endpoint
+from fastdht._ext.ids cimport Distance
+
+
+cdef enum:
+    MAX_CANDIDATES = 96         # of one lookup; the farthest unasked one makes room
+    MAX_TOKEN = 64              # a longer token is treated as absent: its node is no storage target
+    NO_CANDIDATE = 0xFF
+
+
+cdef enum CandidateState:
+    CANDIDATE_FRESH             # not asked
+    CANDIDATE_ASKED             # asked, no answer yet
+    CANDIDATE_ANSWERED
+    CANDIDATE_FAILED            # error, silence, or stalled; a late answer turns it into ANSWERED
+
+
+cdef struct Candidate:          # what is seldom read; state and sort keys stand in the Shortlist's arrays
+    Distance distance
+    Endpoint endpoint
+    uint32_t rtt_us
+    uint8_t id[20]
+    uint8_t is_open             # its query holds a place among those in flight
+    uint8_t has_id              # a bootstrap host is asked before its id is known
+    uint8_t depth               # hops from the seeds
+    uint8_t token_size
+    uint8_t token[MAX_TOKEN]
+
+
+cdef packed struct PackedClosest:   # 109 bytes, for Python: fastdht.stats.CLOSEST
+    uint32_t rtt_us
+    uint8_t id[20]
+    uint8_t size                # of the endpoint: 6 or 18
+    uint8_t endpoint[18]
+    uint8_t hops
+    uint8_t token_size
+    uint8_t token[MAX_TOKEN]
+
+
+cdef struct Shortlist:
+    uint8_t target[20]
+    uint8_t method
+    uint8_t is_active
+    uint8_t is_dirty
+    uint8_t flags
+    uint8_t want
+    uint8_t noseed
+    uint8_t is_fixed            # asks its seeds only: nodes that answers name are not merged
+    uint16_t width              # how many of the closest must have answered
+    uint16_t wide_width         # what `width` becomes once two of the closest have failed
+    uint16_t subnet_limit       # candidates per /24 or /64; 0: no limit
+    uint16_t max_queries
+    uint32_t generation
+    uint32_t count              # candidates in use
+    uint32_t in_flight
+    uint32_t queries
+    uint32_t responses
+    uint32_t failures           # errors and silence
+    uint32_t values_dropped     # peers beyond the room for them
+    uint32_t value_count
+    uint32_t value_buckets      # of the index in use: it grows with the values, so that a few cost little to clear
+    uint32_t values_taken       # how many of them the policy has already received
+    int64_t started_us
+    int64_t deadline_us
+    int64_t first_value_us
+    uint8_t order[MAX_CANDIDATES]               # candidate indexes, closest first
+    uint8_t state[MAX_CANDIDATES]               # CandidateState, by index like all that follow
+    uint32_t endpoint_mark[MAX_CANDIDATES]      # 32 bits of the endpoint: one pass finds a known one
+    uint64_t subnet[MAX_CANDIDATES]             # /24 or /64
+    uint64_t nearness[MAX_CANDIDATES]           # the distance's first 64 bits
+    Candidate candidates[MAX_CANDIDATES]
+
+
+cdef uint32_t find_place(const Shortlist* shortlist, const Distance* distance) noexcept nogil
+cdef bint is_known_id(const Shortlist* shortlist, uint32_t place, const Distance* distance) noexcept nogil
+cdef bint is_refused(const Shortlist* shortlist, const Endpoint* endpoint) noexcept nogil
+cdef uint32_t take_place(Shortlist* shortlist, uint32_t place) noexcept nogil
+cdef void place_candidate(Shortlist* shortlist, uint32_t index, uint32_t place) noexcept nogil
+cdef void learn_id(Shortlist* shortlist, uint32_t index, const uint8_t* node_id) noexcept nogil
+cdef void pack_candidate(const Candidate* candidate, PackedClosest* out) noexcept nogil
+cdef int check_shortlist(Shortlist* shortlist) except -1
+
+
+cdef inline void leave_flight(Shortlist* shortlist, Candidate* candidate) noexcept nogil:
+    if candidate.is_open:
+        candidate.is_open = False
+        shortlist.in_flight -= 1
+
+
+cdef inline uint32_t mark_of(const Endpoint* endpoint) noexcept nogil:
+    return <uint32_t>endpoint.low ^ <uint32_t>(endpoint.high >> 16) ^ (<uint32_t>endpoint.port << 16)

@@ -1,0 +1,132 @@
+"""`fastdht crawl`: wrong usage in one line, results where they belong, Ctrl-C with what was found."""
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastdht.testing.swarm import Swarm
+from fastdht.testing.truth import write_truth
+
+ALLOW = ("--allow-net", "127.0.0.0/8")
+NOBODY = ("--bootstrap", "127.0.0.1:9")
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-m", "fastdht", "crawl", *arguments], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    process = start(*arguments)
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Where a swarm of 1,000 nodes can be entered, and its truth."""
+    truth = tmp_path_factory.mktemp("truth") / "truth"
+    with Swarm(1000, 21) as swarm:
+        write_truth(truth, swarm.seed, swarm.nodes, swarm.contacts, swarm.truth_records)
+        yield ",".join(swarm.bootstrap), truth
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--rate", "0"), ("--rate", "fast"), ("--zone", "zz/4"), ("--passes", "3"), ("--depth", "deep"), ("censu",),
+    ("--bootstrap", "nowhere"), ("--allow-net", "127.0.0.0/33"), ("--rate", "max", *NOBODY), ("--bootstrap", "none"),
+    ("--format", "csv"), ("--bind", "example.org:1"), ("--nonsense",), ("verify",), ("verify", "/nonexistent", "--truth", "x"),
+])
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> None:
+    code, output, errors = run(*arguments)
+    assert (code, output, len(errors.splitlines())) == (2, "", 1), errors
+
+
+def test_census_is_the_default_mode(network: tuple[str, Path]) -> None:
+    code, output, _ = run("--rate", "max", *ALLOW, "--bootstrap", network[0], "--json")
+    assert code == 0
+    assert json.loads(output.splitlines()[-1])["found"] == 1000
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+def test_census_writes_a_directory_that_verifies(network: tuple[str, Path], tmp_path: Path, format_: str) -> None:
+    if format_ == "parquet":
+        pytest.importorskip("pyarrow")
+    out = tmp_path / "new" / "crawl"
+    code, output, _ = run("census", "--rate", "max", *ALLOW, "--bootstrap", network[0], "--out", str(out), "--format",
+                          format_, "--seed", "5", "--json")
+    assert code == 0
+    result = json.loads(output.splitlines()[-1])
+    note = json.loads((out / "crawl.json").read_text())
+    assert (note["state"], note["seed"], note["format"]) == ("complete", 5, format_)
+    assert json.loads((out / "summary.json").read_text()) == result
+    code, output, _ = run("verify", str(out), "--truth", str(network[1]), "--json")
+    assert code == 0
+    verdict = json.loads(output)
+    assert (verdict["recall"], verdict["precision"], verdict["found"]) == (1.0, 1.0, 1000)
+    assert verdict["msgs_per_found"] == pytest.approx(result["msgs_per_found"], rel=1e-3)
+
+
+def test_summary_has_every_promised_key(network: tuple[str, Path]) -> None:
+    _, output, _ = run("--depth", "fast", "--rate", "max", *ALLOW, "--bootstrap", network[0], "--json")
+    promised = {"found", "contacts", "sent", "answered", "timeouts", "filtered", "msgs_per_found", "rpc_per_s",
+                "found_per_s", "elapsed_s", "kernel_drops", "max_packets_per_ip", "complete"}
+    assert promised <= json.loads(output.splitlines()[-1]).keys()
+
+
+def test_stream_holds_one_json_object_per_node(network: tuple[str, Path]) -> None:
+    code, output, errors = run("--rate", "max", *ALLOW, "--bootstrap", network[0], "--out", "-")
+    assert code == 0, errors
+    rows: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines()]
+    assert len({(row["ip"], row["port"], row["id"]) for row in rows}) == 1000
+
+
+def test_interrupted_census_ends_with_what_it_found(network: tuple[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "crawl"
+    process = start("--rate", "200", *ALLOW, "--bootstrap", network[0], "--out", str(out), "--format", "jsonl", "--json")
+    assert process.stderr is not None
+    assert "found" in process.stderr.readline()     # the first line of progress: it is under way
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    result = json.loads(output.splitlines()[-1])
+    assert process.returncode == 0
+    assert (result["complete"], result["reason"]) == (False, "stopped before its end")
+    assert json.loads((out / "crawl.json").read_text())["state"] == "partial"
+    rows = [line for path in out.glob("parts/nodes/*.jsonl") for line in path.read_text().splitlines()]
+    assert len(rows) == result["found"] > 0
+
+
+def test_silent_bootstrap_is_a_failure_in_one_line(tmp_path: Path) -> None:
+    out = tmp_path / "crawl"
+    code, _, errors = run(*NOBODY, *ALLOW, "--timeout", "200ms", "--out", str(out))
+    assert code == 1
+    assert errors.splitlines()[-1].endswith("no bootstrap host answered: asked 127.0.0.1:9")
+    assert json.loads((out / "crawl.json").read_text())["state"] == "failed"
+
+
+def test_output_directory_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, output, errors = run(*NOBODY, "--out", str(tmp_path))
+    assert (code, output, len(errors.splitlines())) == (2, "", 1)
+    code, output, errors = run(*NOBODY, "--out", str(tmp_path / "file" / "sub"))
+    assert (code, output, len(errors.splitlines())) == (1, "", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_address_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
+    code, output, errors = run(*NOBODY, "--bind", "203.0.113.1:7000", "--out", str(tmp_path / "crawl"))
+    assert (code, output) == (2, "")
+    assert "cannot listen on 203.0.113.1:7000" in errors
+
+
+def test_file_that_is_no_truth_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "truth").write_bytes(b"nonsense")
+    code, output, errors = run("verify", str(tmp_path), "--truth", str(tmp_path / "truth"))
+    assert (code, output) == (1, "")
+    assert "is no truth file" in errors

@@ -1,0 +1,73 @@
+"""Pace: what lowers and raises the rate, and what follows from round-trip times."""
+from __future__ import annotations
+
+import pytest
+
+from fastdht.crawl.pace import SECOND_US, TICK_US, Pace, Signals, bin_end
+
+QUIET = Signals(0, 0, 0, 0)
+NO_RTT = [0] * 64
+
+
+def run(pace: Pace, seconds: float, signals: Signals = QUIET) -> None:
+    for _ in range(round(seconds * SECOND_US / TICK_US)):
+        pace.tick(TICK_US, signals, NO_RTT)
+
+
+def test_rate_when_the_kernel_drops_falls_by_three_tenths_and_regains_a_fiftieth_per_second() -> None:
+    pace = Pace(1000, 0, None)
+    pace.tick(TICK_US, Signals(1, 0, 0, 0), NO_RTT)
+    assert pace.rate == pytest.approx(700)
+    run(pace, 5, Signals(1, 0, 0, 0))
+    assert pace.rate == pytest.approx(800)
+    run(pace, 60, Signals(1, 0, 0, 0))
+    assert pace.rate == 1000
+
+
+def test_rate_when_drops_go_on_is_cut_once_a_second() -> None:
+    pace = Pace(1000, 0, None)
+    for i in range(20):
+        pace.tick(TICK_US, Signals(i + 1, 0, 0, 0), NO_RTT)
+    assert pace.cuts == 1
+
+
+def test_rate_when_sends_are_refused_falls() -> None:
+    pace = Pace(1000, 0, None)
+    pace.tick(TICK_US, Signals(0, 1, 0, 0), NO_RTT)
+    assert pace.rate == pytest.approx(700)
+
+
+def test_one_late_tick_changes_nothing_and_four_in_a_row_cut() -> None:
+    pace = Pace(1000, 0, None)
+    pace.tick(TICK_US, Signals(0, 0, 0, 50_000), NO_RTT)
+    run(pace, 1)
+    assert pace.cuts == 0
+    run(pace, 4 * TICK_US / SECOND_US, Signals(0, 0, 0, 50_000))
+    assert pace.cuts == 1
+
+
+def test_window_of_a_rate_holds_what_a_stall_keeps_out() -> None:
+    pace = Pace(10_000, 0, None)
+    assert pace.window >= 10_000 * pace.stall_us / SECOND_US
+    assert Pace(10_000, 77, None).window == 77
+
+
+def test_window_without_a_rate_leaves_room_for_the_silent() -> None:
+    pace = Pace(0, 0, None)
+    assert pace.window == 512
+    silent = 0
+    for _ in range(100):
+        silent += 1000                      # 20,000 a second
+        pace.tick(TICK_US, Signals(0, 0, silent, 0), NO_RTT)
+    assert pace.window == pytest.approx(512 + 20_000 * pace.stall_us / SECOND_US, rel=0.02)
+
+
+def test_stall_follows_the_round_trip_times_and_the_timeout_stays_above() -> None:
+    pace = Pace(1000, 0, None)
+    bins = [0] * 64
+    bins[36] = 1000                         # 131 to 164 ms
+    pace.tick(TICK_US, QUIET, bins)
+    assert bin_end(36) == 256 * 2**9 * 1.25
+    assert pace.stall_us == 2 * bin_end(36)
+    assert pace.timeout_us == SECOND_US
+    assert Pace(1000, 0, 300_000).timeout_us == 300_000
