@@ -66,7 +66,7 @@ clean:           ## everything built, and .venv
 	rm -f src/fastdht/_ext/*.c src/fastdht/_ext/*.html src/fastdht/_ext/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.venv: tools/setup.sh pyproject.toml
+$(VENV)/.venv: tools/setup.sh
 	@tools/setup.sh $(VENV)
 	@touch $@
 
