@@ -131,6 +131,7 @@ cdef class KBuckets:
         e.bucket = <uint8_t>bucket
         e.position = <uint16_t>b.waiting_count
         b.waiting_count += 1
+        b.settled_until_us = 0
 
     cdef void detach(self, uint16_t entry) noexcept nogil:  # R0
         """Take an entry out of its list; the last of the list takes its position."""

@@ -23,6 +23,7 @@ from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT
 cdef enum:
     SEED_CONTACTS = 16          # taken from the table when a lookup opens
     SWEEP_QUANTUM_US = 10000    # deadlines nearer together than this are swept at once
+    LOOKAHEAD = 3               # datagrams whose source's records are fetched while earlier ones are answered
     WAKE_QUANTUM_US = 100000    # late and blocked lookups are looked for ten times a second
 
 COUNTER_NAMES = (
@@ -46,8 +47,13 @@ cdef class Core:
         """Take in one batch; answers and further questions stand in the outbox afterwards."""
         cdef uint32_t i
         cdef Incoming* incoming
+        cdef bint serves = not self.state.is_read_only
+        for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if serves else 0):
+            self.state.throttle.expect(&inbox.datagrams[i].source)
         for i in range(inbox.count):
             incoming = &inbox.datagrams[i]
+            if serves and i + LOOKAHEAD < inbox.count:
+                self.state.throttle.expect(&inbox.datagrams[i + LOOKAHEAD].source)
             receive_one(self.state, incoming.data, incoming.size, &incoming.source, incoming.is_truncated, now_us)
 
     def receive(self, data: bytes, source: bytes, now_us: int) -> None:

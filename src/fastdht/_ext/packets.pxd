@@ -30,7 +30,7 @@ cdef class Inbox:
     cdef uint32_t capacity
     cdef uint32_t count
     cdef Incoming* datagrams    # `capacity` of them
-    cdef uint8_t* buffers       # capacity × INBOX_DATAGRAM
+    cdef uint8_t* buffers       # one of INBOX_DATAGRAM for each; see buffer_at
     cdef uint8_t* buffer_at(self, uint32_t index) noexcept nogil
 
 

@@ -11,6 +11,9 @@ from fastdht._ext.addresses cimport dump_compact, load_compact
 
 cdef enum:
     MAX_CAPACITY = 65536        # 512 MiB of inbox buffers; more is a slip in the configuration
+    # From one buffer to the next: three cache lines more than a power of two, as else the first lines of all buffers
+    # would share one set of the cache and drive each other out.
+    INBOX_STRIDE = INBOX_DATAGRAM + 192
 
 
 cdef int check_capacity(str name, capacity) except -1:
@@ -27,7 +30,7 @@ cdef class Inbox:
         self.capacity = capacity
         self.count = 0
         self.datagrams = <Incoming*>calloc(self.capacity, sizeof(Incoming))
-        self.buffers = <uint8_t*>calloc(self.capacity, INBOX_DATAGRAM)
+        self.buffers = <uint8_t*>calloc(self.capacity, INBOX_STRIDE)
         if self.datagrams is NULL or self.buffers is NULL:
             raise MemoryError(f"inbox of {capacity} datagrams")
 
@@ -36,7 +39,7 @@ cdef class Inbox:
         free(self.buffers)
 
     cdef uint8_t* buffer_at(self, uint32_t index) noexcept nogil:  # R0
-        return self.buffers + <size_t>index * INBOX_DATAGRAM
+        return self.buffers + <size_t>index * INBOX_STRIDE
 
     def __len__(self):
         return self.count
@@ -112,8 +115,9 @@ cdef class Outbox:
         return &self.slots[(self.head + offset) & (self.capacity - 1)]
 
     cdef void drop_oldest(self, uint32_t count) noexcept nogil:  # R0
-        self.head = (self.head + count) & (self.capacity - 1)
         self.count -= count
+        # An empty ring starts anew, so that what is written next lies where the cache still has it.
+        self.head = (self.head + count) & (self.capacity - 1) if self.count else 0
 
     def __len__(self):
         return self.count

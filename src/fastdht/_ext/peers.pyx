@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, load_compact
 from fastdht._ext.hashing cimport load_key, next_random, random_below, seed_rng
 from fastdht._ext.ids cimport ID_SIZE, prefix_length
-from fastdht._ext.peers_slab cimport NO_SWARM, check_info_hash, no_peer
+from fastdht._ext.peers_slab cimport CHUNK, CHUNK_SHIFT, NO_SWARM, check_info_hash, no_peer
 
 # Steps through a swarm. Primes, so that one that does not divide its size visits every peer once; 4,096 is too small
 # to be divided by all of them.
@@ -170,7 +170,11 @@ cdef class PeerStore(PeerSlab):
         cdef uint32_t size = self.swarms[swarm].count
         cdef uint32_t i, at, stride, count = 0
         cdef uint32_t choice
-        cdef Peer* peer
+        cdef const Peer* peer
+        cdef const uint32_t* chunks = &self.chunk_lists[<size_t>swarm * self.chunks_per_swarm]
+        cdef const Peer* peers = self.peers
+        cdef uint32_t element_size = self.element_size
+        cdef int64_t oldest_us = now_us - self.ttl_us
         written[0] = 0
         if size == 0 or limit == 0:
             return 0
@@ -180,21 +184,21 @@ cdef class PeerStore(PeerSlab):
             choice += 1
         stride = STRIDES[choice & 7] % size
         for i in range(size):
-            peer = self.peer_at(swarm, at)
+            peer = &peers[<size_t>chunks[at >> CHUNK_SHIFT] * CHUNK + (at & (CHUNK - 1))]
             at += stride
             if at >= size:
                 at -= size
-            if now_us - peer.seen_us >= self.ttl_us or (noseed and peer.is_seed):
+            if peer.seen_us <= oldest_us or (noseed and peer.is_seed):
                 continue
-            if self.element_size == COMPACT_V4 + 2:
+            if element_size == COMPACT_V4 + 2:
                 memcpy(out, peer.element, COMPACT_V4 + 2)
             else:
                 memcpy(out, peer.element, COMPACT_V6 + 3)
-            out += self.element_size
+            out += element_size
             count += 1
             if count == limit:
                 break
-        written[0] = count * self.element_size
+        written[0] = count * element_size
         return count
 
     cdef uint32_t expire(self, int64_t now_us, uint32_t budget) noexcept nogil:  # R0

@@ -37,20 +37,35 @@ cdef class Placement(KBuckets):
     cdef void offer(self, const Contact* contact) noexcept nogil:  # R0
         """Note a contact that never answered us. It displaces only what has waited in vain for 15 minutes."""
         cdef uint32_t bucket = self.bucket_of(read_be64(contact.id))
-        cdef uint16_t entry
+        cdef uint16_t entry = NO_ENTRY
+        if self.buckets[bucket].waiting_count == self.replacements:
+            entry = self.displaceable(bucket)
+            if entry == NO_ENTRY:
+                return
         if (self.find_id(contact.id) != NO_ENTRY
                 or (self.one_per_ip and self.slab.find_address(&contact.endpoint) != NO_ENTRY)
                 or not self.has_bucket_room(&contact.endpoint, bucket, False)
                 or not self.has_table_room(&contact.endpoint, False)):
             return
-        if self.buckets[bucket].waiting_count == self.replacements:
-            entry = self.stalest_waiting(bucket, ROLE_CANDIDATE)
-            if entry == NO_ENTRY or self.now_us - self.entries[entry].seen_us < self.questionable_us:
-                return
+        if entry != NO_ENTRY:
             self.remove(entry)
         entry = self.slab.take(contact, self.now_us)
         self.entries[entry].pinged_us = NEVER
         self.add_waiting(bucket, entry, ROLE_CANDIDATE)
+
+    cdef uint16_t displaceable(self, uint32_t bucket) noexcept nogil:  # R0
+        """The candidate of a full waiting list that has waited in vain, or NO_ENTRY. Strangers ask all the time, so
+        the answer is remembered: until `settled_until_us` it stays the same, as candidates only get fresher."""
+        cdef KBucket* b = &self.buckets[bucket]
+        cdef uint16_t entry
+        if self.now_us < b.settled_until_us:
+            return NO_ENTRY
+        entry = self.stalest_waiting(bucket, ROLE_CANDIDATE)
+        if entry == NO_ENTRY:
+            b.settled_until_us = self.now_us + self.questionable_us
+            return NO_ENTRY
+        b.settled_until_us = self.entries[entry].seen_us + self.questionable_us
+        return entry if self.now_us >= b.settled_until_us else NO_ENTRY
 
     cdef bint admit(self, const Contact* contact) noexcept nogil:  # R0
         """Whether a verified contact may be filed; what is unproved or failing makes way for it."""

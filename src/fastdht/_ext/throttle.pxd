@@ -87,7 +87,8 @@ cdef class Throttle:
     cdef uint32_t proved_s
     cdef bint enabled
     cdef HashKey key
-    cdef uint64_t recent_tag        # the source that the next four are about
+    cdef Endpoint recent            # the source that the next five are about; its port does not matter
+    cdef uint64_t recent_tag
     cdef Slot* source
     cdef Slot* subnet
     cdef Cell* cell
@@ -98,6 +99,7 @@ cdef class Throttle:
     cdef readonly uint64_t denied_subnet        # replies refused: their subnet took its share
     cdef readonly uint64_t denied_budget        # replies refused: nothing left for such a source
     cdef readonly uint64_t denied_outbound      # queries of ours held back
+    cdef void expect(self, const Endpoint* source) noexcept nogil
     cdef bint admit(self, const Endpoint* source, int64_t now_us) noexcept nogil
     cdef uint32_t reply_allowance(self, const Endpoint* source, uint32_t query_size, int64_t now_us) noexcept nogil
     cdef void spend(self, const Endpoint* source, uint32_t reply_size, int64_t now_us) noexcept nogil

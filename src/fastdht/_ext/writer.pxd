@@ -43,9 +43,27 @@ cdef inline void put_number(Writer* writer, int64_t value) noexcept nogil:
     put_raw(writer, digits, write_decimal(digits, value))
 
 
+cdef inline void put_length(Writer* writer, uint32_t size) noexcept nogil:
+    """The length of a string and its colon; those of up to three digits without a loop."""
+    cdef uint8_t digits[11]
+    cdef uint32_t used = 0
+    if size >= 1000:
+        used = write_decimal(digits, size)
+    else:
+        if size >= 100:
+            digits[0] = <uint8_t>(48 + size / 100)
+            used = 1
+        if size >= 10:
+            digits[used] = <uint8_t>(48 + size / 10 % 10)
+            used += 1
+        digits[used] = <uint8_t>(48 + size % 10)
+        used += 1
+    digits[used] = c":"
+    put_raw(writer, digits, used + 1)
+
+
 cdef inline void put_string(Writer* writer, const uint8_t* data, uint32_t size) noexcept nogil:
-    put_number(writer, size)
-    put_raw(writer, b":", 1)
+    put_length(writer, size)
     put_raw(writer, data, size)
 
 
