@@ -275,7 +275,7 @@ class Node:
     def _choose_id(self, local: Endpoint, rng: Random) -> bytes:
         """The id given, else one that BEP 42 accepts at a public bound address, else a random one."""
         if self._id is not None and not self._engines:
-            return self._id
+            return bytes(self._id)
         packed = local.pack()
         if AddressFilter(self._config.allowed_nets).allows(packed):
             return secure_id(packed, rng.getrandbits(64))

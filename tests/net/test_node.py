@@ -51,9 +51,9 @@ def test_peer_when_announced_by_one_node_then_found_by_another(factory):
         report = await nodes[3].announce_peer(INFO_HASH, 5555)
         found = [peer async for peer in nodes[8].get_peers(INFO_HASH)]
         await close_all(nodes)
-        return report, found, nodes
+        return report, found
 
-    report, found, nodes = run(main(), factory)
+    report, found = run(main(), factory)
     assert report.accepted >= 1
     assert found == [Endpoint("127.90.3.1", 5555)]
 
@@ -88,9 +88,9 @@ def test_direct_query_when_endpoints_are_given_then_only_they_are_asked():
         nodes = await start_network(6)
         report = await nodes[5].find_node(INFO_HASH, to=[nodes[1].endpoints[0], str(nodes[2].endpoints[0])])
         await close_all(nodes)
-        return report, nodes
+        return report
 
-    report, nodes = run(main())
+    report = run(main())
     assert report.queries == report.responses == 2
 
 
@@ -151,7 +151,7 @@ def test_node_when_a_thousand_sends_were_refused_then_still_answers(factory):
 
 def test_node_when_started_and_stopped_a_thousand_times_then_leaves_nothing_behind():
     async def main():
-        for warm_up in range(20):
+        for _ in range(20):
             await cycle()
         gc.collect()
         before = (len(os.listdir("/proc/self/fd")), threading.active_count(), memory())

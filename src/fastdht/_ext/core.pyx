@@ -257,6 +257,7 @@ cdef class Core:
         memcpy(self.state.shortlists.own_id, <const uint8_t*>held, ID_SIZE)
         if self.state.has_table:
             self.state.table.change_id(held)
+            self.state.peers.change_id(held)
 
     def rotate_token_secret(self, bytes secret, int64_t now_us) -> None:
         """Tokens of the last secret stay valid for one more rotation (BEP 5: every 5 minutes)."""

@@ -52,7 +52,8 @@ cdef class State:
         if self.has_table:
             self.table = RoutingTable(own_id, config.family, seed=seed, **config.table.arguments())
             self.tokens = TokenIssuer(secret[64:96], 0)
-            self.peers = PeerStore(config.family, secret=secret[48:64], seed=seed, **config.peers.arguments())
+            self.peers = PeerStore(config.family, secret=secret[48:64], seed=seed, own_id=own_id,
+                                   **config.peers.arguments())
         return 0
 
     cdef uint32_t send_query(self, const Endpoint* endpoint, Query* query, int64_t now_us) noexcept nogil:  # R0
