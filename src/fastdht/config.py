@@ -113,7 +113,7 @@ class LookupConfig:
 
     alpha: int = 4                      # queries in flight; more is faster and costs more of them
     width: int = 8                      # closest nodes that must have answered …
-    wide_width: int = 16                # … once two of them have failed
+    wide_width: int = 18                # … once two of them have failed; 16 found 98.8 % with 30 % dead, 18 over 99 %
     subnet_limit: int = 1               # candidates of one /24 or /64; 0: no limit
     max_queries: int = 100
     deadline_us: int = 60 * SECOND_US
