@@ -27,11 +27,12 @@ def sanitizer_libraries() -> list[str]:
     found = []
     for name in ("libasan.so", "libubsan.so"):
         try:
-            path = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+            asked = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise SanitizersMissing(f"gcc does not run ({error}); fuzzing needs gcc with libasan and libubsan") from None
+            raise SanitizersMissing(f"gcc does not run ({error}); gcc with libasan and libubsan needed") from None
+        path = asked.stdout.strip()
         if not Path(path).is_absolute():
-            raise SanitizersMissing(f"gcc has no {name}; on Debian and Ubuntu it comes with the package libgcc-<version>-dev")
+            raise SanitizersMissing(f"gcc has no {name}; Debian and Ubuntu have it in libgcc-<version>-dev")
         found.append(path)
     return found
 
@@ -66,7 +67,8 @@ def build() -> None:
     # The mutator reads no foreign bytes as structure; plain, it runs three times as fast.
     plain = Extension("mutator", ["fuzz/mutator.pyx"], extra_compile_args=["-O2"])
     flags = project.compile_flags()
-    targets = [Extension(name, [f"fuzz/{name}.pyx"], extra_compile_args=flags, extra_link_args=instrumented[0].extra_link_args)
+    targets = [Extension(name, [f"fuzz/{name}.pyx"], extra_compile_args=flags,
+                         extra_link_args=instrumented[0].extra_link_args)
                for name in TARGETS if name != "mutator"]
     extensions = cythonize(
         [*instrumented, plain, *targets], compiler_directives=project.DIRECTIVES, include_path=["src", "fuzz"],

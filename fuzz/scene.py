@@ -104,8 +104,8 @@ class Participant:
 
     def open_lookup(self, now: int) -> None:
         slot = self.core.open_lookup(
-            self.rng.choice((1, 2)), self.rng.randbytes(20), 8, 16, self.rng.randrange(2), 40, now + 20 * SECOND_US, now,
-            seeds=[self.endpoint() for _ in range(self.rng.randrange(6))], is_fixed=self.rng.random() < 0.1)
+            self.rng.choice((1, 2)), self.rng.randbytes(20), 8, 16, self.rng.randrange(2), 40, now + 20 * SECOND_US,
+            now, seeds=[self.endpoint() for _ in range(self.rng.randrange(6))], is_fixed=self.rng.random() < 0.1)
         if slot >= 0:
             self.branches[slot] = Branch(self, slot)
 
