@@ -67,9 +67,8 @@ cdef void handle_query(State state, const Message* message, const Endpoint* sour
     if not handlers[message.method](state, message, source, allowance, now_us, &reply, &scratch):
         send_error(state, message, source, size, ERROR_PROTOCOL, "argument")
         return
-    state.counters[QUERIES_HANDLED] += 1
     state.methods[message.method] += 1
-    send_reply(state, &reply, source, allowance, now_us)
+    state.counters[send_reply(state, &reply, source, allowance, now_us)] += 1
     if not message.read_only:
         offer_to_table(state, message, source, now_us)
 
@@ -81,21 +80,22 @@ cdef void offer_to_table(State state, const Message* message, const Endpoint* so
     state.table.saw_query(&contact, now_us)
 
 
-cdef void send_reply(State state, Reply* reply, const Endpoint* source, uint32_t allowance,
-                     int64_t now_us) noexcept nogil:  # R0
+cdef int send_reply(State state, Reply* reply, const Endpoint* source, uint32_t allowance,
+                    int64_t now_us) noexcept nogil:  # R0
+    """The counter of what became of the query: a reply that is lost for want of room leaves it handled."""
     cdef Outgoing* outgoing = state.outbox.reserve()
     cdef uint32_t size
     if outgoing == NULL:
         state.counters[OUTBOX_FULL] += 1
-        return
+        return QUERIES_HANDLED
     size = encode_reply(outgoing.data, reply)
     if size == 0 or size > allowance:
-        state.counters[DROP_NO_ALLOWANCE] += 1
-        return
+        return DROP_NO_ALLOWANCE
     outgoing.target = source[0]
     state.outbox.commit(size)
     state.throttle.spend(source, size, now_us)
     state.counters[SENT_REPLIES] += 1
+    return QUERIES_HANDLED
 
 
 cdef void send_error(State state, const Message* message, const Endpoint* source, uint32_t query_size, int code,
@@ -105,6 +105,7 @@ cdef void send_error(State state, const Message* message, const Endpoint* source
     cdef uint32_t size
     if outgoing == NULL:
         state.counters[OUTBOX_FULL] += 1
+        state.counters[QUERIES_HANDLED] += 1    # as with a reply that is lost
         return
     size = encode_error(outgoing.data, &message.tid, NULL, code, text)
     if size == 0 or size > query_size:
