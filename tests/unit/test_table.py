@@ -57,6 +57,19 @@ def test_candidate_is_pinged_90_seconds_after_its_last_query() -> None:
     assert table.next_questionable(140 * SECOND) is None
 
 
+def test_strangers_displace_a_candidate_only_when_it_has_waited_15_minutes() -> None:
+    table = make_table(replacements=2)
+    table.query_from(far_id(1), endpoint(1), 0)
+    table.query_from(far_id(2), endpoint(2), MINUTE)
+    table.query_from(far_id(3), endpoint(3), 14 * MINUTE)              # refused, and remembered as such
+    table.query_from(far_id(1), endpoint(1), 14 * MINUTE)              # the stalest is fresh again
+    table.query_from(far_id(3), endpoint(3), 16 * MINUTE - 1)
+    assert sorted(packed for _, packed, _, _ in table.waiting_contacts()) == [endpoint(1), endpoint(2)]
+    table.query_from(far_id(4), endpoint(4), 16 * MINUTE)
+    table.query_from(far_id(5), endpoint(5), 16 * MINUTE)
+    assert sorted(packed for _, packed, _, _ in table.waiting_contacts()) == [endpoint(1), endpoint(4)]
+
+
 def test_candidate_of_a_full_good_bucket_is_not_pinged() -> None:
     table = full_bucket()
     table.query_from(far_id(9), endpoint(9), 8)
