@@ -219,3 +219,14 @@ def test_replies_when_the_source_is_unproved_then_at_most_six_times_the_query():
 def test_replies_when_limits_are_off_then_nothing_is_refused():
     kit = Kit(throttle=ThrottleConfig.off())
     assert sum(len(kit.send(builders.query("ping", ASKER.id))) for _ in range(1000)) == 1000
+
+
+@pytest.mark.parametrize("query", [
+    builders.query("ping", ASKER.id), b"d1:ad2:id3:abce7:padding32:" + bytes(32) + b"1:q4:ping1:t2:aa1:y1:qe"])
+def test_query_when_the_outbox_is_full_then_it_still_counts_once(query):
+    kit = Kit(outbox=2)
+    for _ in range(4):
+        kit.core.receive(query, ASKER.endpoint.pack(), kit.now)
+    assert kit.counter("received") == kit.counter("queries_handled") == 4
+    assert kit.counter("outbox_full") == 2
+    kit.core.check_invariants()

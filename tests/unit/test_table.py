@@ -57,6 +57,19 @@ def test_candidate_is_pinged_90_seconds_after_its_last_query() -> None:
     assert table.next_questionable(140 * SECOND) is None
 
 
+def test_strangers_displace_a_candidate_only_when_it_has_waited_15_minutes() -> None:
+    table = make_table(replacements=2)
+    table.query_from(far_id(1), endpoint(1), 0)
+    table.query_from(far_id(2), endpoint(2), MINUTE)
+    table.query_from(far_id(3), endpoint(3), 14 * MINUTE)              # refused, and remembered as such
+    table.query_from(far_id(1), endpoint(1), 14 * MINUTE)              # the stalest is fresh again
+    table.query_from(far_id(3), endpoint(3), 16 * MINUTE - 1)
+    assert sorted(packed for _, packed, _, _ in table.waiting_contacts()) == [endpoint(1), endpoint(2)]
+    table.query_from(far_id(4), endpoint(4), 16 * MINUTE)
+    table.query_from(far_id(5), endpoint(5), 16 * MINUTE)
+    assert sorted(packed for _, packed, _, _ in table.waiting_contacts()) == [endpoint(1), endpoint(4)]
+
+
 def test_candidate_of_a_full_good_bucket_is_not_pinged() -> None:
     table = full_bucket()
     table.query_from(far_id(9), endpoint(9), 8)
@@ -112,6 +125,16 @@ def test_newcomer_to_a_full_bucket_displaces_the_entry_that_failed_most() -> Non
     table.reply_from(far_id(8), endpoint(8), 1, 9)
     assert endpoint(4) not in live(table)
     assert endpoint(2) in live(table)
+
+
+def test_failing_entry_that_a_new_own_id_crowds_out_is_no_spare() -> None:
+    table = make_table(max_buckets=3)
+    for i, first in enumerate(b"\x80" * 8 + b"\x40" * 8 + b"\x20" * 8):
+        table.reply_from(bytes([first]) + i.to_bytes(19, "big"), endpoint(i), 1, i)
+    table.failure_of(endpoint(23), 30)
+    table.move_to(b"\xff" * 20)           # the last 16 now share a bucket of 8
+    table.check_invariants()
+    assert endpoint(23) not in {packed for _, packed, _, _, _ in table.contacts()}
 
 
 def test_failing_entry_without_a_replacement_stays() -> None:

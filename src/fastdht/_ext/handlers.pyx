@@ -27,6 +27,9 @@ cdef enum:
     VALUE_V6 = 21
     MAX_VALUES = 50             # 50 IPv4 peers and 8 nodes are 698 bytes
 
+# Not a constant on purpose: of a size it knows, gcc makes `rep stos`, which takes longer to start than libc to finish.
+cdef size_t reply_size = sizeof(Reply)
+
 cdef struct Scratch:            # what a Reply points into until it is encoded
     uint8_t nodes[MAX_NODES_IN_REPLY * 26]
     uint8_t nodes6[MAX_NODES_IN_REPLY * 38]
@@ -60,16 +63,15 @@ cdef void handle_query(State state, const Message* message, const Endpoint* sour
     if allowance < ENVELOPE:
         state.counters[DROP_NO_ALLOWANCE] += 1
         return
-    memset(&reply, 0, sizeof(Reply))
+    memset(&reply, 0, reply_size)
     reply.id = state.own_id
     reply.external = source
     reply.tid = message.tid
     if not handlers[message.method](state, message, source, allowance, now_us, &reply, &scratch):
         send_error(state, message, source, size, ERROR_PROTOCOL, "argument")
         return
-    state.counters[QUERIES_HANDLED] += 1
     state.methods[message.method] += 1
-    send_reply(state, &reply, source, allowance, now_us)
+    state.counters[send_reply(state, &reply, source, allowance, now_us)] += 1
     if not message.read_only:
         offer_to_table(state, message, source, now_us)
 
@@ -81,21 +83,22 @@ cdef void offer_to_table(State state, const Message* message, const Endpoint* so
     state.table.saw_query(&contact, now_us)
 
 
-cdef void send_reply(State state, Reply* reply, const Endpoint* source, uint32_t allowance,
-                     int64_t now_us) noexcept nogil:  # R0
+cdef int send_reply(State state, Reply* reply, const Endpoint* source, uint32_t allowance,
+                    int64_t now_us) noexcept nogil:  # R0
+    """The counter of what became of the query: a reply that is lost for want of room leaves it handled."""
     cdef Outgoing* outgoing = state.outbox.reserve()
     cdef uint32_t size
     if outgoing == NULL:
         state.counters[OUTBOX_FULL] += 1
-        return
+        return QUERIES_HANDLED
     size = encode_reply(outgoing.data, reply)
     if size == 0 or size > allowance:
-        state.counters[DROP_NO_ALLOWANCE] += 1
-        return
+        return DROP_NO_ALLOWANCE
     outgoing.target = source[0]
     state.outbox.commit(size)
     state.throttle.spend(source, size, now_us)
     state.counters[SENT_REPLIES] += 1
+    return QUERIES_HANDLED
 
 
 cdef void send_error(State state, const Message* message, const Endpoint* source, uint32_t query_size, int code,
@@ -105,6 +108,7 @@ cdef void send_error(State state, const Message* message, const Endpoint* source
     cdef uint32_t size
     if outgoing == NULL:
         state.counters[OUTBOX_FULL] += 1
+        state.counters[QUERIES_HANDLED] += 1    # as with a reply that is lost
         return
     size = encode_error(outgoing.data, &message.tid, NULL, code, text)
     if size == 0 or size > query_size:

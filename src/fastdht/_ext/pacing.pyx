@@ -3,11 +3,11 @@
 The cells of AddressPace are never tagged or evicted: a collision makes the pace stricter, never laxer, and with 2^20
 cells it is rare at any rate one process reaches. Source: ITU-T I.371 for the virtual scheduling algorithm.
 """
-from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from fastdht._ext.addresses cimport hash_address
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
+from fastdht._ext.pages cimport map_zeroed, unmap
 
 
 cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint32_t burst,
@@ -20,7 +20,7 @@ cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint
     seed_rng(&rng, seed)
     pace.key.k0 = next_random(&rng)
     pace.key.k1 = next_random(&rng)
-    pace.due_ms = <uint32_t*>calloc(cells, sizeof(uint32_t))
+    pace.due_ms = <uint32_t*>map_zeroed(cells * sizeof(uint32_t))
     if pace.due_ms == NULL:
         return False
     pace.mask = cells - 1
@@ -32,7 +32,7 @@ cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint
 
 
 cdef void free_address_pace(AddressPace* pace) noexcept nogil:
-    free(pace.due_ms)
+    unmap(pace.due_ms, (<size_t>pace.mask + 1) * sizeof(uint32_t))
     memset(pace, 0, sizeof(AddressPace))
 
 

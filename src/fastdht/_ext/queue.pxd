@@ -83,6 +83,7 @@ cdef class CrawlQueue:
     cdef bint has_work(self, const Lane* lane) noexcept nogil
     cdef uint32_t pick(self, Lane* lane, int64_t now_us) noexcept nogil
     cdef uint32_t pop_silent(self, Lane* lane) noexcept nogil
+    cdef void look_ahead(self, const Lane* lane) noexcept nogil
     cdef bint take_address_turn(self, Lane* lane, uint32_t index, int64_t now_us) noexcept nogil
     cdef void fill_question(self, Lane* lane, uint32_t index, Question* out) noexcept nogil
     cdef void release(self, const Transaction* tx) noexcept nogil

@@ -21,10 +21,11 @@ from fastdht._ext.questions cimport (
     draw_target, is_in_zone, set_stage, stage_of)
 from fastdht._ext.seen cimport (
     NO_RECORD, Record, Slot, add_record, count_referrers, find_slot, is_crowded, move_slots, needs_growth, pop_record,
-    prepare_slot, push_record, read_endpoint, record_at, start_growth)
+    prefetch, prepare_slot, push_record, read_endpoint, record_at, start_growth)
 from fastdht._ext.transactions cimport SLOT_STALLED
 
 cdef enum:
+    LOOK_AHEAD = 16
     PICK_TRIES = 16             # records looked at per question before the caller gets its turn back
     MAX_GUIDES = 512            # contacts outside the zone that may be asked to reach it
     ENOUGH_INSIDE = 64          # with so many contacts inside, none outside is needed
@@ -151,6 +152,7 @@ cdef class CrawlQueue:
     cdef uint32_t pick(self, Lane* lane, int64_t now_us) noexcept nogil:  # R0
         cdef int tries
         cdef uint32_t index
+        self.look_ahead(lane)
         for tries in range(PICK_TRIES):
             index = pop_next(lane, now_us)
             if index == NO_RECORD:
@@ -177,6 +179,13 @@ cdef class CrawlQueue:
             if self.waiting or lane.postponed:          # an answer to come may name it again
                 push_record(&lane.store, &lane.silent, index)
         return NO_RECORD
+
+    cdef void look_ahead(self, const Lane* lane) noexcept nogil:  # R0
+        """Prefetch the cell of an address whose turn comes soon: the cells are larger than the cache."""
+        cdef Endpoint endpoint
+        if self.address_pace.interval_ms and lane.cursor + LOOK_AHEAD < lane.store.count:
+            read_endpoint(&lane.store, record_at(&lane.store, lane.cursor + LOOK_AHEAD), &endpoint)
+            prefetch(address_cell(&self.address_pace, &endpoint))
 
     cdef bint take_address_turn(self, Lane* lane, uint32_t index, int64_t now_us) noexcept nogil:  # R0
         """Take a packet of the address's pace, or postpone the record until one is due."""

@@ -8,6 +8,17 @@ from fastdht._ext.addresses cimport FAMILY_V4, Endpoint, read_be32, read_be64
 from fastdht._ext.hashing cimport HashKey
 
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__) || defined(__clang__)
+    #define fastdht_prefetch(p) __builtin_prefetch((p), 1, 2)
+    #else
+    #define fastdht_prefetch(p) ((void)(p))
+    #endif
+    """
+    void prefetch "fastdht_prefetch"(const void* p) nogil
+
+
 cdef enum:
     NO_RECORD = 0xFFFFFFFF
 

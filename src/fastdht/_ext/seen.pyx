@@ -11,16 +11,7 @@ from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport FAMILY_V6, hash_address, hash_endpoint, load_compact, write_be32, write_be64
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__) || defined(__clang__)
-    #define fastdht_prefetch(p) __builtin_prefetch((p), 1, 2)
-    #else
-    #define fastdht_prefetch(p) ((void)(p))
-    #endif
-    """
-    void fastdht_prefetch(const void* p) nogil
+from fastdht._ext.pages cimport map_zeroed, unmap
 
 cdef enum:
     GROW_AT = 11                # sixteenths of the slots in use: load 0.69
@@ -39,20 +30,20 @@ cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, ui
     store.key.k1 = next_random(&rng)
     store.family = family
     store.stride = sizeof(Record) + (4 if family == FAMILY_V4 else 16)
-    store.slots = <Slot*>calloc(slot_count, sizeof(Slot))
+    store.slots = <Slot*>map_zeroed(slot_count * sizeof(Slot))
+    store.slot_count = slot_count
     store.records = <uint8_t*>calloc(capacity, store.stride)
     store.asked = <uint8_t*>calloc(capacity, 1)
     if store.slots == NULL or store.records == NULL or store.asked == NULL:
         free_store(store)
         return False
-    store.slot_count = slot_count
     store.capacity = capacity
     return True
 
 
 cdef void free_store(ContactStore* store) noexcept nogil:
-    free(store.slots)
-    free(store.old_slots)
+    unmap(store.slots, store.slot_count * sizeof(Slot))
+    unmap(store.old_slots, store.old_slot_count * sizeof(Slot))
     free(store.records)
     free(store.asked)
     memset(store, 0, sizeof(ContactStore))
@@ -67,7 +58,7 @@ cdef bint is_crowded(const ContactStore* store) noexcept nogil:  # R0
 
 
 cdef bint start_growth(ContactStore* store) noexcept nogil:
-    cdef Slot* larger = <Slot*>calloc(store.slot_count * 2, sizeof(Slot))
+    cdef Slot* larger = <Slot*>map_zeroed(store.slot_count * 2 * sizeof(Slot))
     if larger == NULL:
         return False
     store.old_slots = store.slots
@@ -94,7 +85,7 @@ cdef void move_slots(ContactStore* store, uint64_t budget) noexcept nogil:
             read_endpoint(store, record_at(store, slot.record), &endpoint)
             find_slot(store, &endpoint, hash_endpoint(&store.key, &endpoint))   # finding it moves it
     if store.moved == store.old_slot_count:
-        free(store.old_slots)
+        unmap(store.old_slots, store.old_slot_count * sizeof(Slot))
         store.old_slots = NULL
 
 
@@ -105,7 +96,7 @@ cdef inline uint64_t first_index(uint64_t hashed, uint64_t slot_count) noexcept 
 cdef uint64_t prepare_slot(const ContactStore* store, const Endpoint* endpoint) noexcept nogil:  # R0
     """Hash an endpoint and prefetch its slot, so that the misses of a reply's contacts overlap."""
     cdef uint64_t hashed = hash_endpoint(&store.key, endpoint)
-    fastdht_prefetch(&store.slots[first_index(hashed, store.slot_count)])
+    prefetch(&store.slots[first_index(hashed, store.slot_count)])
     return hashed
 
 
