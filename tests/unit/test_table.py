@@ -127,6 +127,16 @@ def test_newcomer_to_a_full_bucket_displaces_the_entry_that_failed_most() -> Non
     assert endpoint(2) in live(table)
 
 
+def test_failing_entry_that_a_new_own_id_crowds_out_is_no_spare() -> None:
+    table = make_table(max_buckets=3)
+    for i, first in enumerate(b"\x80" * 8 + b"\x40" * 8 + b"\x20" * 8):
+        table.reply_from(bytes([first]) + i.to_bytes(19, "big"), endpoint(i), 1, i)
+    table.failure_of(endpoint(23), 30)
+    table.move_to(b"\xff" * 20)           # the last 16 now share a bucket of 8
+    table.check_invariants()
+    assert endpoint(23) not in {packed for _, packed, _, _, _ in table.contacts()}
+
+
 def test_failing_entry_without_a_replacement_stays() -> None:
     table = full_bucket()
     for i in range(300):

@@ -6,6 +6,9 @@ from fastdht._ext.packets import Inbox, Outbox
 from fastdht._ext.state import State
 from fastdht._ext.table import RoutingTable
 
+COUNTER_NAMES: tuple[str | None, ...]
+METHOD_NAMES: tuple[str, ...]
+
 class Core:
     state: State
     outbox: Outbox

@@ -145,6 +145,9 @@ cdef class Placement(KBuckets):
             elif self.is_splittable(bucket):
                 self.split()
                 bucket = self.bucket_of(self.entries[entry].id_high)
+            elif self.entries[entry].failures:
+                self.slab.release(entry)        # live before our id changed; a spare that failed is none
+                return
             else:
                 self.wait(bucket, entry, ROLE_REPLACEMENT)
                 return

@@ -1,6 +1,6 @@
-from typing import Any
+from typing import Any, Self
 
 from fastdht._ext.frontier import Frontier
 
 class State:
-    def __init__(self, config: Any, own_id: bytes, secret: bytes, seed: int, frontier: Frontier | None) -> None: ...
+    def __new__(cls, config: Any, own_id: bytes, secret: bytes, seed: int, frontier: Frontier | None) -> Self: ...
