@@ -40,7 +40,7 @@ RANKS = [
     {"writer", "lenient", "codec", "mmsg", "datagrams", "entries"},
     {"krpc", "udp", "buckets"},
     {"closest", "placement"},
-    {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen", "candidates"},
+    {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen", "candidates", "pages"},
     {"shortlist", "questions", "lanes", "rows"},
     {"queue"},
     {"frontier"},
