@@ -193,11 +193,15 @@ class Node:
 
     async def _announce_at(self, found: ClosestContact, info_hash: bytes, port: int, implied_port: bool,
                            seed: bool) -> WriteOutcome:
-        try:
-            await self._query(ANNOUNCE_PEER, found.contact.endpoint, target=bytes(info_hash), token=found.token,
-                              port=port, implied_port=implied_port, seed=seed)
-        except DHTError as error:
-            return WriteOutcome(found.contact, str(error))
+        """Write to one node; a lost datagram is worth one repetition, as the token stays good for minutes."""
+        for last in (False, True):
+            try:
+                await self._query(ANNOUNCE_PEER, found.contact.endpoint, target=bytes(info_hash), token=found.token,
+                                  port=port, implied_port=implied_port, seed=seed)
+                break
+            except DHTError as error:
+                if last or not isinstance(error, NoResponse):
+                    return WriteOutcome(found.contact, str(error))
         return WriteOutcome(found.contact, None)
 
     def _walk(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,

@@ -47,13 +47,15 @@ def test_decide_when_voices_are_split_then_adopts_none():
     assert external.decide(1) is None
 
 
-def test_decide_when_the_address_changes_then_adopts_it_within_the_hold_time():
+def test_decide_when_the_address_changes_then_adopts_it_with_twelve_voices_after_the_hold_time():
     external = ExternalAddress()
     for number in range(10):
         external.vote(voter(number), TRUE, 0)
     assert external.decide(0) == TRUE[:4]
-    for number in range(10):
+    for number in range(11):
         external.vote(voter(number), OTHER, MINUTE_US)
+    assert external.decide(HOLD_US) is None             # eleven voices may be liars
+    external.vote(voter(11), OTHER, MINUTE_US)
     assert external.decide(MINUTE_US) is None           # too soon after the last change
     assert external.decide(HOLD_US) == OTHER[:4]
 

@@ -145,13 +145,19 @@ cdef class Frontier(CrawlQueue):
         self.row_count = 0
         return block
 
+    def rows_waiting(self) -> int:
+        """How many rows `take_found` would give."""
+        return self.row_count
+
     def is_exhausted(self) -> bool:
         """Whether nothing is left to ask and nothing is outstanding."""
+        self.settle_named(0)
         return self.waiting == 0 and not self.has_work(&self.lanes[0]) and not self.has_work(&self.lanes[1])
 
     def counters(self) -> dict[str, int]:
         """Counts since the start, and of the moment: contacts, queued, in_flight, waiting. `filtered_…`: by reason."""
         cdef const Tally* t = &self.tally
+        self.settle_named(0)
         cdef uint32_t i
         counts = {
             "asked": t.asked, "answered": t.answered, "late": t.late, "errors": t.errors, "stalled": t.stalled,

@@ -53,6 +53,17 @@ cdef struct Tally:
     uint64_t filtered[FILTER_COUNT]
 
 
+cdef struct Named:              # 64 bytes: a contact just named, whose slot is on its way into the cache
+    Endpoint endpoint
+    uint64_t hashed
+    uint8_t id[20]
+    uint32_t lane
+
+
+cdef enum:
+    NAMED_RING = 64             # a power of two; eight replies long, which is as long as memory takes
+
+
 cdef class CrawlQueue:
     cdef Lane lanes[2]          # IPv4, IPv6
     cdef Tally tally
@@ -71,6 +82,9 @@ cdef class CrawlQueue:
     cdef uint8_t is_stopped
     cdef uint8_t last_lane
     cdef uint8_t own_id[20]
+    cdef Named named[NAMED_RING]
+    cdef uint32_t named_first
+    cdef uint32_t named_count
     cdef int64_t started_us     # -1 before the first question
     cdef bint next_question(self, int64_t now_us, Question* out) noexcept nogil
     cdef void give_back(self, const Question* question) noexcept nogil
@@ -89,6 +103,7 @@ cdef class CrawlQueue:
     cdef void release(self, const Transaction* tx) noexcept nogil
     cdef void merge(self, const Message* message) noexcept nogil
     cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count, const uint8_t* referrer) noexcept nogil
+    cdef void settle_named(self, uint32_t left) noexcept nogil
     cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id,
                            const uint8_t* referrer) noexcept nogil
     cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id,

@@ -87,6 +87,7 @@ cdef class CrawlQueue:
         """Choose the next query; False when there is none now: pacing, window, a full row block, or nothing to ask."""
         cdef uint32_t index, turn
         cdef Lane* lane
+        self.settle_named(0)
         if self.is_held_back() or pace_due_us(&self.pace) > now_us:
             return False
         if self.started_us < 0:
@@ -243,20 +244,32 @@ cdef class CrawlQueue:
 
     cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count,
                           const uint8_t* referrer) noexcept nogil:  # R0
-        """Name every contact of a reply, eight at a time, so that their cache misses overlap."""
-        cdef Endpoint endpoints[8]
-        cdef uint64_t hashes[8]
+        """Note every contact of a reply. They are named a few replies later, when their slots have come from memory."""
         cdef uint32_t size = COMPACT_NODE_V4 if lane.store.family == FAMILY_V4 else COMPACT_NODE_V6
-        cdef uint32_t i, batch
-        while count:
-            batch = min(count, <uint32_t>8)
-            for i in range(batch):
-                read_compact(data + i * size + ID_SIZE, lane.store.family, &endpoints[i])
-                hashes[i] = prepare_slot(&lane.store, &endpoints[i])
-            for i in range(batch):
-                self.name_contact(lane, &endpoints[i], hashes[i], data + i * size, referrer)
-            data += batch * size
-            count -= batch
+        cdef Named* named
+        cdef uint32_t i
+        for i in range(count):
+            named = &self.named[(self.named_first + self.named_count) % NAMED_RING]
+            memcpy(named.id, data, ID_SIZE)
+            read_compact(data + ID_SIZE, lane.store.family, &named.endpoint)
+            named.hashed = prepare_slot(&lane.store, &named.endpoint)
+            data += size
+            if self.plan.zone_bits:         # who leads to a zone depends on who named it
+                self.name_contact(lane, &named.endpoint, named.hashed, named.id, referrer)
+                continue
+            named.lane = lane.store.family == FAMILY_V6
+            self.named_count += 1
+            if self.named_count == NAMED_RING:
+                self.settle_named(NAMED_RING - 1)
+
+    cdef void settle_named(self, uint32_t left) noexcept nogil:  # R0
+        """Name the oldest noted contacts until only `left` are left."""
+        cdef Named* named
+        while self.named_count > left:
+            named = &self.named[self.named_first]
+            self.named_first = (self.named_first + 1) % NAMED_RING
+            self.named_count -= 1
+            self.name_contact(&self.lanes[named.lane], &named.endpoint, named.hashed, named.id, NULL)
 
     cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id,
                            const uint8_t* referrer) noexcept nogil:  # R0

@@ -32,20 +32,20 @@ cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, ui
     store.stride = sizeof(Record) + (4 if family == FAMILY_V4 else 16)
     store.slots = <Slot*>map_zeroed(slot_count * sizeof(Slot))
     store.slot_count = slot_count
-    store.records = <uint8_t*>calloc(capacity, store.stride)
-    store.asked = <uint8_t*>calloc(capacity, 1)
+    store.capacity = capacity
+    store.records = <uint8_t*>map_zeroed(<size_t>capacity * store.stride)
+    store.asked = <uint8_t*>map_zeroed(capacity)
     if store.slots == NULL or store.records == NULL or store.asked == NULL:
         free_store(store)
         return False
-    store.capacity = capacity
     return True
 
 
 cdef void free_store(ContactStore* store) noexcept nogil:
     unmap(store.slots, store.slot_count * sizeof(Slot))
     unmap(store.old_slots, store.old_slot_count * sizeof(Slot))
-    free(store.records)
-    free(store.asked)
+    unmap(store.records, <size_t>store.capacity * store.stride)
+    unmap(store.asked, store.capacity)
     memset(store, 0, sizeof(ContactStore))
 
 

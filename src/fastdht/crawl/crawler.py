@@ -1,7 +1,7 @@
 """Runs a crawl: one core, socket and frontier per pass, a writer thread, a pace. Rate class: second.
 
-Every 50 ms Python lets the frontier's sets grow, takes the rows found, hands them to the writer and sets the pace;
-packets it never sees. A writer that falls behind stops the asking, for the frontier's rows then fill up.
+Ten times a second Python lets the frontier's sets grow, hands rows to the writer when they are many or old, and sets
+the pace; packets it never sees. A writer that falls behind stops the asking, for the frontier's rows then fill up.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastdht._ext.core import Core
 from fastdht._ext.frontier import FILTER_NAMES, Frontier
 from fastdht._ext.ids import random_id
 from fastdht.config import SECOND_US, CoreConfig
-from fastdht.crawl.pace import TICK_US, Pace, Signals
+from fastdht.crawl.pace import PACE_US, Pace, Signals
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.sinks import NullSink, Sink
 from fastdht.crawl.zones import Zone
@@ -32,6 +32,9 @@ DEPTHS = ("fast", "standard", "exhaustive", "random", "own")    # in the order o
 TRANSACTIONS = 131_072
 FIRST_SLOTS = 1 << 20       # of the seen set: 16 MB, room for 700,000 contacts before it grows
 ADDRESS_CELLS = 1 << 20
+TICK_US = 100_000
+BLOCK_ROWS = 16_384         # handed over at once: a thread woken for a few rows costs more than it writes …
+BLOCK_US = 1_000_000        # … or what there is after a second
 WRITES_AHEAD = 4            # blocks handed to the writer and not yet written
 PROGRESS_US = 500_000
 SECRET_SIZE = 96
@@ -85,6 +88,8 @@ class Pass:
         seed = (config.seed + 0x9E3779B97F4A7C15 * number) & 0xFFFFFFFFFFFFFFFF
         own_id = random_id(seed)
         self.number = number
+        self.paced_us = 0
+        self.late_us = 0
         self.frontier = Frontier(
             own_id, AddressFilter(config.allow_net), row_capacity=TRANSACTIONS, previous=previous,
             depth=DEPTHS.index(config.depth), seed=seed, families=2 if config.family == 6 else 1,
@@ -107,14 +112,24 @@ class Pass:
         self.core.set_timeout(self.pace.timeout_us)
         self.core.set_stall(self.pace.stall_us)
 
-    def tick(self, elapsed_us: int, late_us: int) -> None:
+    def tick(self, now_us: int, late_us: int) -> None:
+        """Ten times a second: set the pace when that is due, and go on asking where something held it back."""
+        self.late_us = max(self.late_us, late_us)
+        if self.paced_us == 0:
+            self.paced_us = now_us
+        if now_us - self.paced_us >= PACE_US:
+            self._set_pace(now_us - self.paced_us)
+            self.paced_us = now_us
+        self.engine.kick()
+
+    def _set_pace(self, elapsed_us: int) -> None:
         network = self.transport.counters()
         counts = self.frontier.counters()
         signals = Signals(network.get("kernel_drops", 0), network.get("congested", 0),
-                          counts["stalled"] - counts["late"], late_us)
+                          counts["stalled"] - counts["late"], self.late_us)
+        self.late_us = 0
         self.pace.tick(elapsed_us, signals, self.frontier.rtt_histogram())
         self.apply_pace()
-        self.engine.kick()
 
     def totals(self) -> dict[str, int]:
         """All counters of this pass, so far."""
@@ -146,6 +161,7 @@ class Crawl:
         self._packets_per_ip = 0
         self._longest_late_us = 0
         self._started_us = 0
+        self._taken_us = 0
         self._writes: list[asyncio.Future[None]] = []
         self._reported = (0, 0, 0)      # time, sent and found at the last report
 
@@ -195,9 +211,10 @@ class Crawl:
             self._longest_late_us = max(self._longest_late_us, late_us)
             current.frontier.tend()
             self._reap()
-            if len(self._writes) < WRITES_AHEAD:
+            is_due = current.frontier.rows_waiting() >= BLOCK_ROWS or now_us - self._taken_us >= BLOCK_US
+            if is_due and len(self._writes) < WRITES_AHEAD:
                 self._take_rows(current.frontier, writer, now_us)
-            current.tick(now_us - last_us, late_us)
+            current.tick(now_us, late_us)
             self._report(now_us)
             last_us = now_us
         await asyncio.gather(*self._writes)
@@ -210,6 +227,7 @@ class Crawl:
             write.result()
 
     def _take_rows(self, frontier: Frontier, writer: ThreadPoolExecutor, now_us: int) -> None:
+        self._taken_us = now_us
         block = frontier.take_found()
         self._writes.append(asyncio.get_running_loop().run_in_executor(writer, self._sink.write, block, now_us))
 

@@ -1,6 +1,6 @@
 """How fast a crawl asks, how long it waits, and how much may be out. Rate class: second.
 
-Theory of operation. `tick` runs every 50 ms. The rate falls by three tenths when packets get lost on our own side
+Theory of operation. `tick` runs five times a second. The rate falls by three tenths when packets get lost on our own side
 (the receive buffer overflowed, the kernel ran out of room to send) or the event loop stays late, at most once a
 second, and grows again by a fiftieth of the full rate per second. The share of answers is no signal: it moves with
 the share of dead contacts. A query stalls, and frees its place in the window, when most answers would be there; it is
@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SECOND_US = 1_000_000
-TICK_US = 50_000
+PACE_US = 200_000
 CUT = 0.7
 REGAINED_PER_S = 0.02
 LEAST_SHARE = 0.02
 LATE_US = 20_000            # of the loop; more is a sign of too much work …
-LATE_TICKS = 4              # … when it lasts: one late tick is somebody else's load
+LATE_TICKS = 3              # … when it lasts: one late tick is somebody else's load
 LIVE_WINDOW = 512
 LEAST_WINDOW = 64
 MAX_WINDOW = 65_536     # half the transactions: the other half are late and not yet given up
@@ -27,7 +27,7 @@ ENOUGH_ANSWERS = 200        # before round-trip times mean anything
 FIRST_STALL_US = 500_000
 STALL_BOUNDS_US = (20_000, 2_000_000)
 TIMEOUT_BOUNDS_US = (1_000_000, 10_000_000)
-DECAY_TICKS = 200           # the histogram of round-trip times forgets half in 10 s
+DECAY_TICKS = 50            # the histogram of round-trip times forgets half in 10 s
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class Pace:
     def tick(self, elapsed_us: int, signals: Signals, rtt_bins: Sequence[int]) -> None:
         """Take in what happened in the last `elapsed_us`; then read rate, window, stall_us and timeout_us."""
         silent = max(0, signals.silent - self._last.silent) * SECOND_US / max(elapsed_us, 1)
-        self._silent_per_s += (silent - self._silent_per_s) * 0.2
+        self._silent_per_s += (silent - self._silent_per_s) * 0.5
         self._since_cut_us += elapsed_us
         self._late_ticks = self._late_ticks + 1 if signals.loop_late_us > LATE_US else 0
         is_lossy = signals.kernel_drops > self._last.kernel_drops or signals.congested > self._last.congested
