@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -30,6 +31,15 @@ def test_run_async_when_uvloop_is_missing_then_uses_asyncio(monkeypatch: pytest.
     assert run_async(result()) == 7
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Ctrl-C as at a terminal: whoever runs tests in the background has it ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_run_async_when_interrupted_then_cancels_before_it_raises() -> None:
     ended = []
 
