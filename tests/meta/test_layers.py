@@ -33,14 +33,14 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing"},
+    {"hashing", "pages"},
     {"addresses"},
     {"ids", "linux"},
     {"bencode", "packets"},
     {"writer", "lenient", "codec", "mmsg", "datagrams", "entries"},
     {"krpc", "udp", "buckets"},
     {"closest", "placement"},
-    {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen", "candidates", "pages"},
+    {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen", "candidates"},
     {"shortlist", "questions", "lanes", "rows"},
     {"queue"},
     {"frontier"},

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 
 from fastdht._ext.ids import is_secure
 from fastdht.testing import Nat, NatKind, Testnet, builders, liars

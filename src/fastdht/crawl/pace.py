@@ -1,7 +1,7 @@
 """How fast a crawl asks, how long it waits, and how much may be out. Rate class: second.
 
-Theory of operation. `tick` runs five times a second. The rate falls by three tenths when packets get lost on our own side
-(the receive buffer overflowed, the kernel ran out of room to send) or the event loop stays late, at most once a
+Theory of operation. `tick` runs five times a second. The rate falls by three tenths when packets get lost on our own
+side (the receive buffer overflowed, the kernel ran out of room to send) or the event loop stays late, at most once a
 second, and grows again by a fiftieth of the full rate per second. The share of answers is no signal: it moves with
 the share of dead contacts. A query stalls, and frees its place in the window, when most answers would be there; it is
 given up far later. The window is what the rate keeps out; at unlimited rate, 512 that may still answer: 64 to 512
