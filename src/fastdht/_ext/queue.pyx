@@ -182,8 +182,10 @@ cdef class CrawlQueue:
         return NO_RECORD
 
     cdef void look_ahead(self, const Lane* lane) noexcept nogil:  # R0
-        """Prefetch the cell of an address whose turn comes soon: the cells are larger than the cache."""
+        """Prefetch the cell of an address whose turn comes soon, and the record of a later one: neither is cached."""
         cdef Endpoint endpoint
+        if lane.cursor + 2 * LOOK_AHEAD < lane.store.count:
+            prefetch(record_at(&lane.store, lane.cursor + 2 * LOOK_AHEAD))
         if self.address_pace.interval_ms and lane.cursor + LOOK_AHEAD < lane.store.count:
             read_endpoint(&lane.store, record_at(&lane.store, lane.cursor + LOOK_AHEAD), &endpoint)
             prefetch(address_cell(&self.address_pace, &endpoint))

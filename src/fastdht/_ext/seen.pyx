@@ -6,7 +6,6 @@ touched at random, so a table at the ceiling would cost all its memory at once. 
 searched first, then the old one, while the owner moves old slots by the thousand per tick, off the packet path.
 Invariants: a key stands once per table; what stands in both is current in the new one; a record is in one list.
 """
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport FAMILY_V6, hash_address, hash_endpoint, load_compact, write_be32, write_be64
@@ -16,6 +15,7 @@ from fastdht._ext.pages cimport map_zeroed, unmap
 cdef enum:
     GROW_AT = 11                # sixteenths of the slots in use: load 0.69
     CROWDED_AT = 13             # 0.81: the owner stops asking until the table has grown
+    LOOK_AHEAD = 8
     REFUSE_AT = 15              # 0.94: probes would become long; only a burst without a tick comes here
     KEY_USED = 63               # the bit that tells a key from an empty slot
 
@@ -186,34 +186,40 @@ cdef uint32_t pop_record(ContactStore* store, RecordList* records) noexcept nogi
 cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil:
     """The largest number of packets that one address got, summed over its ports; 0 when memory is short."""
     cdef uint64_t size = <uint64_t>store.count * 2 + 1
-    cdef uint32_t* first_seen = <uint32_t*>calloc(size, sizeof(uint32_t))     # record + 1 that stands for an address
-    cdef uint32_t* sums = <uint32_t*>calloc(store.count + 1, sizeof(uint32_t))
-    cdef uint32_t index, other, best = 0
-    cdef uint64_t i
-    cdef Endpoint here, there
-    if first_seen == NULL or sums == NULL:
-        free(first_seen)
-        free(sums)
-        return 0
-    for index in range(store.count):
-        if store.asked[index] == 0:
-            continue
-        read_endpoint(store, record_at(store, index), &here)
-        i = first_index(hash_address(&store.key, &here), size)
-        while True:
-            if first_seen[i] == 0:
-                first_seen[i] = index + 1
-            other = first_seen[i] - 1
-            read_endpoint(store, record_at(store, other), &there)
-            if here.low == there.low and here.high == there.high:
-                break
-            i = i + 1 if i + 1 < size else 0
-        sums[other] += store.asked[index]
-        if sums[other] > best:
-            best = sums[other]
-    free(first_seen)
-    free(sums)
+    cdef uint32_t* leaders = <uint32_t*>map_zeroed(size * sizeof(uint32_t))     # record + 1 that stands for an address
+    cdef uint32_t* sums = <uint32_t*>map_zeroed((<size_t>store.count + 1) * sizeof(uint32_t))
+    cdef uint32_t index, leader, best = 0
+    if leaders != NULL and sums != NULL:
+        for index in range(store.count):
+            if index + LOOK_AHEAD < store.count:
+                prefetch(&leaders[address_index(store, index + LOOK_AHEAD, size)])
+            if store.asked[index] != 0:
+                leader = find_leader(store, index, leaders, size)
+                sums[leader] += store.asked[index]
+                best = max(best, sums[leader])
+    unmap(leaders, size * sizeof(uint32_t))
+    unmap(sums, (<size_t>store.count + 1) * sizeof(uint32_t))
     return best
+
+
+cdef inline uint64_t address_index(const ContactStore* store, uint32_t index, uint64_t size) noexcept nogil:
+    cdef Endpoint endpoint
+    read_endpoint(store, record_at(store, index), &endpoint)
+    return first_index(hash_address(&store.key, &endpoint), size)
+
+
+cdef uint32_t find_leader(const ContactStore* store, uint32_t index, uint32_t* leaders, uint64_t size) noexcept nogil:
+    """The first record with the address of this one; ends, for half of the leaders stay empty."""
+    cdef uint64_t i = address_index(store, index, size)
+    cdef Endpoint here, there
+    read_endpoint(store, record_at(store, index), &here)
+    while leaders[i] != 0:
+        read_endpoint(store, record_at(store, leaders[i] - 1), &there)
+        if here.low == there.low and here.high == there.high:
+            return leaders[i] - 1
+        i = i + 1 if i + 1 < size else 0
+    leaders[i] = index + 1
+    return index
 
 
 cdef class EndpointSet:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import gc
 import os
 import shlex
 import signal
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,7 @@ def open_sink(out: Path | None, format_: str) -> Sink:
 
 def run_census(config: CrawlConfig, sink: Sink, folder: Path | None, format_: str) -> CrawlResult:
     """Crawl, keeping crawl.json and summary.json of the folder true to what happened."""
-    note = {"layout": LAYOUT, "version": __version__, "id": str(uuid.uuid4()), "seed": config.seed, "format": format_,
+    note = {"layout": LAYOUT, "version": __version__, "id": os.urandom(16).hex(), "seed": config.seed, "format": format_,
             "command": shlex.join(["fastdht", *sys.argv[1:]]), "config": as_plain(config),
             "nodes": {column.name: f"{column.kind}: {column.meaning}" for column in NODE_COLUMNS}}
     if folder is not None:
@@ -187,6 +187,7 @@ def finish_note(folder: Path, note: dict[str, Any], state: str) -> None:
 
 
 async def crawl_until_signal(config: CrawlConfig, sink: Sink) -> CrawlResult:
+    gc.freeze()         # what start-up made stays; without it each full collection would pause the loop
     loop = asyncio.get_running_loop()
     with open_display() as display:
         running = Crawl(config, sink, on_progress=display.show)

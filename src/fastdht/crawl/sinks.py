@@ -63,9 +63,10 @@ class ParquetPart:
         import pyarrow.parquet
 
         self._schema = node_schema()
+        # Ids are random: compressing their digits would halve them, at a twentieth of the whole crawl's time.
+        compression = {name: "none" if name == "id" else "zstd" for name in self._schema.names}
         self._writer = pyarrow.parquet.ParquetWriter(
-            file, self._schema, compression="zstd", compression_level=1, use_dictionary=["status", "v"],
-            write_statistics=["ip", "port"])
+            file, self._schema, compression=compression, use_dictionary=["status", "v"], write_statistics=False)
         self._pending: list[bytes] = []
         self._pending_rows = 0
 
