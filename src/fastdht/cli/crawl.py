@@ -160,8 +160,8 @@ def open_sink(out: Path | None, format_: str) -> Sink:
 
 def run_census(config: CrawlConfig, sink: Sink, folder: Path | None, format_: str) -> CrawlResult:
     """Crawl, keeping crawl.json and summary.json of the folder true to what happened."""
-    note = {"layout": LAYOUT, "version": __version__, "id": os.urandom(16).hex(), "seed": config.seed, "format": format_,
-            "command": shlex.join(["fastdht", *sys.argv[1:]]), "config": as_plain(config),
+    note = {"layout": LAYOUT, "version": __version__, "id": os.urandom(16).hex(), "seed": config.seed,
+            "format": format_, "command": shlex.join(["fastdht", *sys.argv[1:]]), "config": as_plain(config),
             "nodes": {column.name: f"{column.kind}: {column.meaning}" for column in NODE_COLUMNS}}
     if folder is not None:
         write_json(folder / "crawl.json", {"state": "running", **note})
