@@ -1,7 +1,7 @@
 """Libtorrent DHT nodes on loopback: python -m tests.interop.libtorrent_node IP:PORT,…
 
 Prints one line when all sessions are up, then obeys lines on standard input, answering each with one JSON line:
-`announce INFOHASH PORT`, `lookup INFOHASH SECONDS` (the peers found by the last session) and `quit`.
+`announce INFOHASH PORT`, `lookup SECONDS INFOHASH,…` (the peers found of each) and `quit`.
 Settings follow the notes on real nodes: loopback addresses count as nodes, every limit is lifted, nothing leaves the
 machine (no LSD, UPnP or public bootstrap host).
 """
@@ -30,20 +30,21 @@ def open_session(listen: str) -> lt.session:
     })
 
 
-def look_up(session: lt.session, info_hash: bytes, seconds: float) -> list[str]:
-    """The peers that arrive within `seconds`, or until half a second passes without news once some have."""
-    session.pop_alerts()
-    session.dht_get_peers(lt.sha1_hash(info_hash))
-    found: set[str] = set()
-    last_news = time.monotonic()
-    deadline = last_news + seconds
-    while time.monotonic() < deadline and not (found and time.monotonic() - last_news > 0.5):
-        session.wait_for_alert(50)
-        for alert in session.pop_alerts():
-            if isinstance(alert, lt.dht_get_peers_reply_alert) and alert.info_hash.to_bytes() == info_hash:
-                found.update(f"{ip}:{port}" for ip, port in alert.peers())
-                last_news = time.monotonic()
-    return sorted(found)
+def look_up(sessions: list[lt.session], info_hashes: list[bytes], seconds: float) -> dict[str, list[str]]:
+    """The peers of each infohash, looked up by all sessions in turn, a few at a time; ends early once all have some."""
+    found: dict[str, set[str]] = {info_hash.hex(): set() for info_hash in info_hashes}
+    waiting = list(enumerate(info_hashes))
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not all(found.values()):
+        for turn, info_hash in waiting[:20]:
+            sessions[turn % len(sessions)].dht_get_peers(lt.sha1_hash(info_hash))
+        del waiting[:20]
+        time.sleep(0.1)
+        for session in sessions:
+            for alert in session.pop_alerts():
+                if isinstance(alert, lt.dht_get_peers_reply_alert) and alert.info_hash.to_bytes().hex() in found:
+                    found[alert.info_hash.to_bytes().hex()].update(f"{ip}:{port}" for ip, port in alert.peers())
+    return {info_hash: sorted(peers) for info_hash, peers in found.items()}
 
 
 def obey(sessions: list[lt.session], words: list[str], turn: int) -> object:
@@ -52,7 +53,7 @@ def obey(sessions: list[lt.session], words: list[str], turn: int) -> object:
         session.dht_announce(lt.sha1_hash(bytes.fromhex(words[1])), int(words[2]))
         return {"by": turn % len(sessions)}
     if words[0] == "lookup":
-        return {"peers": look_up(session, bytes.fromhex(words[1]), float(words[2]))}
+        return look_up(sessions, [bytes.fromhex(text) for text in words[2].split(",")], float(words[1]))
     return {"error": f"unknown command {words[0]}"}
 
 
