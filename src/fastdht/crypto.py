@@ -36,6 +36,15 @@ def load_sodium() -> ModuleType:
         raise SodiumMissing(f"libsodium was not found; signed items need it: {command}") from error
 
 
+def verify(signature: bytes, message: bytes, public_key: bytes) -> bool:
+    """Whether the 64-byte Ed25519 signature of `message` is the 32-byte public key's. Raises SodiumMissing."""
+    try:
+        load_sodium().crypto_sign_verify_detached(signature, message, public_key)
+    except ValueError:
+        return False
+    return True
+
+
 def install_command(platform: str) -> str:
     """What to type on `platform` (a value of sys.platform) to install libsodium."""
     for prefix, command in INSTALL_COMMANDS.items():

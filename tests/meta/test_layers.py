@@ -33,7 +33,7 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages"},
+    {"hashing", "pages", "sha1"},
     {"addresses"},
     {"ids", "linux"},
     {"bencode", "packets"},
@@ -44,9 +44,10 @@ RANKS = [
     {"shortlist", "questions", "lanes", "rows"},
     {"queue"},
     {"frontier"},
+    {"parked"},
     {"state", "drive"},
     {"queries", "handlers", "replies"},
-    {"reception"},
+    {"reception", "storage"},
     {"core"},
     {"swarm"},
 ]
