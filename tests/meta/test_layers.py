@@ -33,9 +33,9 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages"},
+    {"hashing", "pages", "sha1"},
     {"addresses"},
-    {"ids", "linux"},
+    {"ids", "linux", "filters"},
     {"bencode", "packets"},
     {"writer", "lenient", "codec", "mmsg", "datagrams", "entries"},
     {"krpc", "udp", "buckets"},
