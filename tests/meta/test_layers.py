@@ -16,6 +16,8 @@ ALLOWED = {
     "_ext": set(),
     "sodium": {"errors"},
     "crypto": {"errors", "sodium"},
+    "keyfiles": {"errors", "crypto"},
+    "links": {"errors", "types"},
     "persist": VALUES,
     "bencode": {"_ext", "errors"},
     "lookup": VALUES | {"_ext"},

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,16 @@ RFC8032 = [bytes.fromhex(text) for text in (
     "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
     "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
     "72",
-    "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
-    "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00")]
+    ("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+     "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"))]
 SEED, PUBLIC_KEY, MESSAGE, SIGNATURE = RFC8032
 
 
 @pytest.fixture(params=["pysodium", "nacl.bindings"], autouse=True)
-def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     module = pytest.importorskip(request.param)
     chosen = sodium.Pysodium(module) if request.param == "pysodium" else sodium.PyNaCl(module)
     monkeypatch.setattr(crypto, "backend", lambda: chosen)
-    yield
 
 
 def unhex(vector: dict[str, Any], name: str) -> bytes:
