@@ -24,7 +24,7 @@ ALLOWED = {
     "engine": VALUES | {"_ext", "lookup"},
     "node": VALUES | {"_ext", "lookup", "engine", "persist", "crypto"},
     "keep": VALUES | {"node", "engine"},
-    "crawl": VALUES | {"_ext", "engine", "persist"},
+    "crawl": VALUES | {"_ext", "engine", "persist", "bencode", "init"},
     "testing": VALUES | {"_ext", "lookup", "engine", "node", "init"},
     "init": VALUES | {"node", "lookup", "engine", "bencode", "crawl", "keep"},
     "cli": VALUES | {"crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init", "cli"},
