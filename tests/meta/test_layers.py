@@ -47,9 +47,10 @@ RANKS = [
     {"shortlist", "questions", "lanes", "rows"},
     {"queue"},
     {"frontier"},
+    {"parked"},
     {"state", "drive"},
     {"queries", "handlers", "replies"},
-    {"reception"},
+    {"reception", "storage"},
     {"core"},
     {"swarm"},
 ]
