@@ -10,6 +10,7 @@ from fastdht._ext.hashing cimport Rng
 from fastdht._ext.krpc cimport Message, Query
 from fastdht._ext.packets cimport Outbox, Outgoing
 from fastdht._ext.peers cimport PeerStore
+from fastdht._ext.peers_sample cimport InfoHashSample
 from fastdht._ext.shortlist cimport ShortlistPool
 from fastdht._ext.table cimport RoutingTable
 from fastdht._ext.throttle cimport Throttle
@@ -87,6 +88,7 @@ cdef class State:
     cdef Throttle throttle
     cdef TokenIssuer tokens
     cdef PeerStore peers
+    cdef InfoHashSample sample
     cdef ShortlistPool shortlists
     cdef Frontier frontier              # None but in a crawl
     cdef Outbox outbox
