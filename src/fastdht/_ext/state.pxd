@@ -12,6 +12,7 @@ from fastdht._ext.krpc cimport Message, Query
 from fastdht._ext.packets cimport Outbox, Outgoing
 from fastdht._ext.parked cimport ParkedPuts
 from fastdht._ext.peers cimport PeerStore
+from fastdht._ext.peers_sample cimport InfoHashSample
 from fastdht._ext.shortlist cimport ShortlistPool
 from fastdht._ext.table cimport RoutingTable
 from fastdht._ext.throttle cimport Throttle
@@ -92,6 +93,7 @@ cdef class State:
     cdef PeerStore peers
     cdef ItemStore items                # of BEP 44; None in a crawl, like the two above and the next
     cdef ParkedPuts parked
+    cdef InfoHashSample sample
     cdef ShortlistPool shortlists
     cdef Frontier frontier              # None but in a crawl
     cdef Outbox outbox
