@@ -14,7 +14,10 @@ ALLOWED = {
     "stats": {"errors", "types"},
     "config": {"errors", "types"},
     "_ext": set(),
-    "crypto": {"errors"},
+    "sodium": {"errors"},
+    "crypto": {"errors", "sodium"},
+    "keyfiles": {"errors", "crypto"},
+    "links": {"errors", "types"},
     "persist": VALUES,
     "bencode": {"_ext", "errors"},
     "lookup": VALUES | {"_ext"},
@@ -23,7 +26,7 @@ ALLOWED = {
     "ops": VALUES | {"_ext", "engine", "bencode", "crypto", "items"},
     "node": VALUES | {"_ext", "lookup", "engine", "persist", "crypto", "ops"},
     "keep": VALUES | {"node", "engine"},
-    "crawl": VALUES | {"_ext", "engine", "persist"},
+    "crawl": VALUES | {"_ext", "engine", "persist", "bencode", "init"},
     "testing": VALUES | {"_ext", "lookup", "engine", "node", "init"},
     "init": VALUES | {"node", "lookup", "engine", "bencode", "crawl", "keep", "items", "ops"},
     "cli": VALUES | {"items", "ops", "crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init", "cli"},
@@ -35,9 +38,9 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages"},
+    {"hashing", "pages", "sha1"},
     {"addresses"},
-    {"ids", "linux"},
+    {"ids", "linux", "filters"},
     {"bencode", "packets"},
     {"writer", "lenient", "codec", "mmsg", "datagrams", "entries"},
     {"krpc", "udp", "buckets"},

@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from fastdht import __version__
+from fastdht.cli.crawl_metadata import metadata
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, ZONE, HostPort
 from fastdht.cli.progress import open_display
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
@@ -238,3 +239,6 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
         Row("BEP 42", percent(verdict.bep42_share), "of the found ids fit their address"),
         Row("written twice", count(verdict.doubled_rows), "rows"),
     ])
+
+
+crawl.add_command(metadata)
