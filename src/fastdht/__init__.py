@@ -5,14 +5,14 @@ from fastdht import bencode
 from fastdht.config import LookupConfig
 from fastdht.engine.bridge import Lookup
 from fastdht.errors import (
-    ConfigError, DecodeError, DHTError, LocalProtocolError, LookupFailed, NodeClosed, NoResponse, NotFound, PersistError,
-    RemoteError, WriteRejected)
+    ConfigError, DecodeError, DHTError, LocalProtocolError, LookupFailed, NodeClosed, NoResponse, NotFound,
+    PersistError, RemoteError, WriteRejected)
 from fastdht.items import load_item, make_item, sign_item
 from fastdht.node import Node
 from fastdht.ops.watching import Observer
 from fastdht.stats import (
-    ClosestContact, ItemCopy, ItemReport, LookupReport, NodeSamples, NodeStats, Pong, Samples, ScrapeAnswer, SocketStats,
-    Swarm, SwarmCount, WriteOutcome, WriteReport)
+    ClosestContact, ItemCopy, ItemReport, LookupReport, NodeSamples, NodeStats, Pong, Samples, ScrapeAnswer,
+    SocketStats, Swarm, SwarmCount, WriteOutcome, WriteReport)
 from fastdht.types import Contact, Endpoint, IncomingQuery, InfoHash, Item, NodeId
 
 __version__ = "0.1.0.dev0"

@@ -4,6 +4,7 @@ from typing import Any
 from fastdht._ext.direct import DirectQueries
 from fastdht._ext.frontier import Frontier
 from fastdht._ext.packets import Inbox, Outbox
+from fastdht._ext.peers import PeerStore
 from fastdht._ext.table import RoutingTable
 
 COUNTER_NAMES: tuple[str | None, ...]
@@ -53,6 +54,8 @@ class Core(DirectQueries):
     def own_id(self) -> bytes: ...
     @property
     def table(self) -> RoutingTable: ...
+    @property
+    def peers(self) -> PeerStore: ...
     @property
     def lookups_open(self) -> int: ...
     @property

@@ -248,6 +248,10 @@ cdef class Core(DirectQueries):
         return self.state.table
 
     @property
+    def peers(self):
+        return self.state.peers
+
+    @property
     def lookups_open(self) -> int:
         return self.state.shortlists.active
 

@@ -78,8 +78,8 @@ class Branch(Machine):
 class Walk:
     """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
 
-    __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "is_watched", "key", "noseed", "report", "target",
-                 "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values", "_waiters")
+    __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "is_watched", "key", "noseed", "report",
+                 "target", "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values", "_waiters")
 
     def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
                  key: WalkKey | None = None) -> None:

@@ -102,7 +102,8 @@ class Engine:
                     seeds: Sequence[bytes], noseed: bool, is_fixed: bool, scrape: bool = False, reader: int = 0) -> int:
         """Start a lookup whose policy and owner is `branch`; returns its slot, or -1 when all are in use."""
         slot = self.core.open_lookup(method, target, config.width, config.wide_width, config.subnet_limit,
-                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed, scrape, reader)
+                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed,
+                                     scrape, reader)
         if slot >= 0:
             self._branches[slot] = branch
             self.kick()

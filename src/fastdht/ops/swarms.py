@@ -31,10 +31,8 @@ class SwarmCalls(Asking):
         """
         lookup = self._walk(GET_PEERS, InfoHash(info_hash), to, self._lookup, scrape=True)
         union = FilterUnion()
-        answers = []
         try:
-            async for answer in lookup.answers():
-                answers.append(union.add(answer))
+            answers = [union.add(answer) async for answer in lookup.answers()]
             report = await lookup
         finally:
             lookup.cancel()

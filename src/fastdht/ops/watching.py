@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 MAX_WATCHED = 1 << 20       # queries one observer may have waiting
 MAX_DATAGRAM = 1472         # 1500 less IPv4 and UDP headers
 TID_SIZE = 4
+VERSION = b"1:v4:FD\0\1"     # as krpc.pyx says it
 PERIOD_S = 0.1
 SHARE_US = 10_000           # of each period, for callbacks
 RING = 4096                 # queries noted per address between two periods: 40,000 a second
@@ -233,7 +234,7 @@ def raw_query(method: str, arguments: dict[str, object], is_read_only: bool) -> 
     except (TypeError, ValueError) as error:
         raise LocalProtocolError(f"arguments of {method!r}: {error}") from None
     head = b"d1:a" + encoded + b"1:q" + name + (b"2:roi1e" if is_read_only else b"") + b"1:t4:"
-    tail = b"1:v4:FD\0\1" b"1:y1:qe"
+    tail = VERSION + b"1:y1:qe"
     size = len(head) + TID_SIZE + len(tail)
     if size > MAX_DATAGRAM:
         raise LocalProtocolError(f"query is {size} bytes; {MAX_DATAGRAM} fit one datagram")
