@@ -86,7 +86,7 @@ class ItemReader:
         raw = slots.get("value")
         if raw is None:
             return None
-        if crypto.immutable_target(raw) == self._target:
+        if self.holds_immutable(slots):
             return Item(NodeId(self._target), decoded(raw), raw)
         key, signature, seq = slots.get("key"), slots.get("signature"), slots.get("seq", -1)
         if key is None or signature is None or not 0 <= seq <= MAX_SEQ:
@@ -95,6 +95,10 @@ class ItemReader:
         if known not in self._known:
             self._known[known] = self._read_signed(*known)
         return self._known[known]
+
+    def holds_immutable(self, slots: dict[str, Any]) -> bool:
+        """Whether an answer holds the one value whose hash is the target."""
+        return "value" in slots and crypto.immutable_target(slots["value"]) == self._target
 
     def _read_signed(self, raw: bytes, key: bytes, seq: int, signature: bytes) -> Item | None:
         if crypto.mutable_target(key, self._salt) != self._target:

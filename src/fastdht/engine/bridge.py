@@ -66,8 +66,7 @@ class Branch(Machine):
         slots = krpc.parse(datagram, 4 if len(source) == 6 else 6) if datagram is not None else None
         if self.walk is not None and slots is not None and "id" in slots:
             contact = Contact(NodeId(slots["id"]), Endpoint.unpack(source))
-            self.walk.answers.append(Answer(contact, rtt_us, self.engine.clock(), slots))
-            self.walk.wake()
+            self.walk.on_answer(Answer(contact, rtt_us, self.engine.clock(), slots))
 
     def on_failed(self, error: Exception) -> None:
         if self.walk is not None:
@@ -79,7 +78,8 @@ class Walk:
     """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
 
     __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "is_watched", "key", "noseed", "report",
-                 "target", "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values", "_waiters")
+                 "stops", "target", "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values",
+                 "_waiters")
 
     def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
                  key: WalkKey | None = None) -> None:
@@ -90,6 +90,7 @@ class Walk:
         self.error: Exception | None = None
         self.handles = 0
         self.answers: list[Answer] = []         # of a walk that is read; at most one for each query
+        self.stops: list[tuple[Lookup, Callable[[Answer], bool]]] = []
         self.is_cancelled = False
         self.is_watched = False                 # somebody iterates, and wants to hear of each result
         self._branches: list[Branch] = []
@@ -145,9 +146,16 @@ class Walk:
         if self._open == 0:
             elapsed_us = branch.engine.clock() - self._started_us
             self.report = LookupReport(self.target, self._outcome(), elapsed_us, self._results)
-            self._branches = []
+            self._branches, self.stops = [], []
             self._on_end(self)
             self.wake()
+
+    def on_answer(self, answer: Answer) -> None:
+        self.answers.append(answer)
+        for lookup, is_enough in self.stops:
+            if is_enough(answer):
+                lookup.cancel()
+        self.wake()
 
     def waiter(self) -> asyncio.Future[None]:
         """A future that ends with the next news."""
@@ -212,15 +220,25 @@ class Lookup:
         """Answers as they come, to the end of the lookup; of a walk that is read. Raises as awaiting it does."""
         position = 0
         walk = self._walk
-        while not self._is_cancelled:
+        while True:
             if position < len(walk.answers):
                 position += 1
                 yield walk.answers[position - 1]
+            elif self._is_cancelled:
+                return
             elif walk.report is not None:
                 self._raise_failure(walk.report)
                 return
             else:
                 await walk.waiter()
+
+    def stop_when(self, is_enough: Callable[[Answer], bool]) -> None:
+        """Cancel as soon as an answer satisfies: before anything more is asked for it."""
+        for answer in self._walk.answers:
+            if is_enough(answer):
+                self.cancel()
+                return
+        self._walk.stops.append((self, is_enough))
 
     def _raise_failure(self, report: LookupReport) -> None:
         if self._walk.error is not None:

@@ -106,14 +106,14 @@ class ItemCalls(Asking):
         check_salt(salt)
         lookup = self._walk(GET, NodeId(target), to, config)
         reader = ItemReader(target, salt)
+        if is_immutable_enough:
+            lookup.stop_when(lambda answer: reader.holds_immutable(answer.slots))
         copies = []
         try:
             async for answer in lookup.answers():
                 item = reader.read(answer.slots)
                 if item is not None:
                     copies.append(ItemCopy(answer.contact, item))
-                    if is_immutable_enough and not item.is_mutable:
-                        break
         finally:
             lookup.cancel()             # ends it at once where nobody else shares it; one that has ended stays ended
         report = lookup.report or LookupReport(NodeId(target), "cancelled", 0, ())      # others go on with it

@@ -41,11 +41,13 @@ class SwarmCalls(Asking):
     async def scrape_many(self, info_hashes: Iterable[bytes], *, concurrency: int = 16) -> AsyncIterator[Swarm]:
         """Scrape torrents, `concurrency` of them at a time, and yield each as it ends, in no order.
 
-        Where no node answered, `answered` is 0. `info_hashes` may be endless: it is read as places become free.
-        Raises ConfigError unless 1 <= concurrency <= the lookups of this node's configuration.
+        Never more run than half the lookups of this node's configuration, so that others find room. Where no node
+        answered, `answered` is 0. `info_hashes` may be endless: it is read as places become free.
+        Raises ConfigError for a concurrency below 1.
         """
-        if not 1 <= concurrency <= self._config.lookups:
-            raise ConfigError(f"concurrency is {concurrency}; 1 to {self._config.lookups}, the lookups configured")
+        if concurrency < 1:
+            raise ConfigError(f"concurrency is {concurrency}; at least 1")
+        concurrency = min(concurrency, max(self._config.lookups // 2, 1))
         waiting = iter(info_hashes)
         running: set[asyncio.Task[Swarm]] = set()
         try:
