@@ -13,6 +13,7 @@ from random import Random
 from types import TracebackType
 from typing import Literal, Self
 
+from fastdht import crypto
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id, secure_id
@@ -151,7 +152,8 @@ class Node(PeerCalls, ItemCalls, SwarmCalls, Watching):
         rng = Random(self._entropy(32))
         transport = self._open_transport(bind)
         core = Core(config, self._choose_id(transport.local, rng), self._entropy(96), rng.getrandbits(64))
-        engine = Engine(core, transport, self._clock, lookups=config.lookups, inbox=config.inbox)
+        engine = Engine(core, transport, self._clock, lookups=config.lookups, inbox=config.inbox,
+                        verify=crypto.verify)
         self._engines.append(engine)
         self._upkeeps.append(Upkeep(
             engine, family, self._hosts, self._lookup, rng, suspended_us if self._clock is monotonic_us else lambda: 0,

@@ -49,9 +49,10 @@ RANKS = [
     {"shortlist", "questions", "lanes", "rows"},
     {"queue"},
     {"frontier"},
+    {"parked"},
     {"state", "drive"},
     {"queries", "handlers", "replies"},
-    {"reception", "direct"},
+    {"reception", "storage", "direct"},
     {"core"},
     {"swarm"},
 ]

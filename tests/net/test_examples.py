@@ -35,13 +35,19 @@ def example_lines(name: str, capsys: pytest.CaptureFixture[str], *arguments: str
                 node = Node(f"127.97.{number}.1:0", bootstrap=bootstrap, allow_net=NET, limits="off")
                 nodes.append(await stack.enter_async_context(node))
             await asyncio.gather(*(node.joined() for node in nodes[1:]))
-            for _ in range(2):          # those that joined together come to know each other
-                await asyncio.gather(*(node.find_node(node.id) for node in nodes[1:]))
+            await until_all_meet(nodes)
             words = [await prepare(nodes[1])] if prepare else []
             await example.main(nodes[2], *(words if passes else []), *arguments)
 
     asyncio.run(asyncio.wait_for(body(), 60))
     return capsys.readouterr().out.splitlines()
+
+
+async def until_all_meet(nodes: list[Node]) -> None:
+    """Those that joined together come to know each other once the first has verified them, which takes it a second."""
+    while min(len(node.contacts()) for node in nodes) < 8:
+        await asyncio.gather(*(node.find_node(node.id) for node in nodes[1:]))
+        await asyncio.sleep(0.1)
 
 
 async def announced(node: Node) -> str:
