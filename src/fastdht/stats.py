@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastdht._ext.endpoints import unpack_values
 from fastdht.types import Contact, Endpoint, InfoHash, Item, NodeId
 
 SECOND_US = 1_000_000
 CLOSEST = struct.Struct("=I20sB18sBB64s")       # shortlist.pxd: PackedClosest
-VALUE = struct.Struct("=B18s")                  # shortlist.pxd: PackedValue
 CONFLICTS = (301, 302)          # BEP 44: cas mismatch, seq less than current
 
 
@@ -84,8 +84,8 @@ class LookupReport:
     def values(self) -> tuple[Endpoint, ...]:
         """The peers found, each once, in the order they came."""
         if self._values is None:
-            packed = dict.fromkeys(entry for result in self._results for entry in VALUE.iter_unpack(result[7]))
-            self._values = tuple(Endpoint.unpack(endpoint[:size]) for size, endpoint in packed)
+            found = [endpoint for result in self._results for endpoint in unpack_values(Endpoint, result[7])]
+            self._values = tuple(found if len(self._results) == 1 else dict.fromkeys(found))
         return self._values
 
     @property

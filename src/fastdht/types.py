@@ -6,10 +6,10 @@ is a value of BEP 44 with all that proves it.
 from __future__ import annotations
 
 import ipaddress
-import socket
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from fastdht._ext.endpoints import unpack_endpoint
 from fastdht.errors import DecodeError
 
 ID_SIZE = 20
@@ -21,7 +21,7 @@ class NodeId(bytes):
     def __new__(cls, value: bytes) -> Self:
         if len(value) != ID_SIZE:
             raise DecodeError(f"{cls.__name__} is {len(value)} bytes; {ID_SIZE} needed")
-        return super().__new__(cls, value)
+        return bytes.__new__(cls, value)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -71,8 +71,7 @@ class Endpoint(NamedTuple):
         """From 6 (IPv4) or 18 (IPv6) bytes in network order. Raises DecodeError."""
         if len(packed) not in (6, 18):
             raise DecodeError(f"compact endpoint is {len(packed)} bytes; 6 (IPv4) or 18 (IPv6)")
-        family = socket.AF_INET if len(packed) == 6 else socket.AF_INET6
-        return cls(socket.inet_ntop(family, packed[:-2]), int.from_bytes(packed[-2:], "big"))
+        return unpack_endpoint(cls, packed)
 
     def pack(self) -> bytes:
         """The compact form: 6 bytes for IPv4 (BEP 5), 18 for IPv6 (BEP 32)."""

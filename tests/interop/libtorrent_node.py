@@ -11,7 +11,7 @@ import time
 
 import libtorrent as lt
 
-from tests.interop.libtorrent_session import open_session
+from tests.interop.peers.children.libtorrent_session import open_session
 
 KNOWN = (1, 7, 19, 31)      # whom node i is told of: nodes i+1, i+7, …
 

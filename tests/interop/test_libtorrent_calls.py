@@ -12,7 +12,7 @@ from tests.conftest import SEED
 
 lt = pytest.importorskip("libtorrent", reason="libtorrent is not installed: pip install libtorrent")
 
-from tests.interop.libtorrent_session import open_session  # noqa: E402
+from tests.interop.peers.children.libtorrent_session import open_session  # noqa: E402
 
 NET = ["127.0.0.0/8"]
 KEY = crypto.SigningKey.from_seed(bytes(range(32)))

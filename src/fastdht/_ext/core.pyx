@@ -265,17 +265,17 @@ cdef class Core(DirectQueries):
         return self.state.table
 
     @property
+    def items(self):
+        """The ItemStore; None in a crawl."""
+        return self.state.items
+
+    @property
     def peers(self):
         return self.state.peers
 
     @property
     def lookups_open(self) -> int:
         return self.state.shortlists.active
-
-    @property
-    def items(self):
-        """The ItemStore; None in a crawl."""
-        return self.state.items
 
     @property
     def transactions_open(self) -> int:

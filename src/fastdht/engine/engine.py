@@ -220,13 +220,13 @@ class Engine:
     def _on_kick(self) -> None:
         self._kicked = False
         if not self.is_closed:
-            self._work()
+            self.work()
 
     def _on_timer(self) -> None:
         self._timer = None          # only here: a timer forgotten while it runs would start a second chain of them
-        self._work()
+        self.work()
 
-    def _work(self) -> None:
+    def work(self) -> None:
         """Do what time and callers demand, and wait for the next deadline."""
         now = self.clock()
         self._settle(now)
