@@ -13,6 +13,7 @@ from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
 from fastdht._ext.packets cimport Incoming
+from fastdht._ext.peers_dump cimport dump_peers, load_peers
 from fastdht._ext.queries cimport ask_closest, ping_contact, pump, wake_lookups
 from fastdht._ext.reception cimport receive_one
 from fastdht._ext.replies cimport handle_silence, handle_stall
@@ -234,6 +235,14 @@ cdef class Core(DirectQueries):
     def expire_peers(self, uint32_t budget, int64_t now_us) -> int:
         """Look at up to `budget` stored swarms for peers past their time; returns how many peers went."""
         return self.state.peers.expire(now_us, budget)
+
+    def dump_peers(self, int64_t now_us) -> bytes:
+        """The announced peers, for a later process; peers_dump.pyx has the format."""
+        return dump_peers(self.state.peers, now_us)
+
+    def load_peers(self, bytes data, int64_t now_us, int64_t away_us=0) -> int:
+        """Add peers that were dumped `away_us` ago; returns how many. Raises ValueError for what is no such dump."""
+        return load_peers(self.state.peers, data, now_us, away_us)
 
     def expire_items(self, uint32_t budget, int64_t now_us) -> int:
         """Look at up to `budget` stored items for those past their time; returns how many went."""
