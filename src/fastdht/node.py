@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -19,9 +20,10 @@ from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id, secure_id
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
 from fastdht.engine.bridge import Lookup, Walk, closed_error
-from fastdht.engine.clock import monotonic_us, suspended_us
+from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
 from fastdht.engine.engine import Engine, Outcome
 from fastdht.engine.names import HostList
+from fastdht.engine.saving import SavedHosts, Saver
 from fastdht.engine.transport import Transport, open_transport
 from fastdht.engine.upkeep import Upkeep
 from fastdht.errors import (
@@ -32,6 +34,7 @@ from fastdht.errors import (
     RemoteError,
     WriteRejected,
 )
+from fastdht.persist.state import SavedSocket
 from fastdht.stats import ClosestContact, Pong, WriteOutcome, WriteReport
 from fastdht.types import Contact, Endpoint, InfoHash, NodeId
 
@@ -50,6 +53,7 @@ class Node:
     node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
     read_only: ask, but serve nobody (BEP 43). limits: "node", or "off" to lift every rate limit.
     k: contacts per bucket. query_timeout: seconds after which a query has failed. lookup: how lookups walk.
+    state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
     Raises ConfigError for what is malformed, and when an address cannot be bound (on entering).
     """
 
@@ -65,10 +69,12 @@ class Node:
         k: int = 8,
         query_timeout: float = 10.0,
         lookup: LookupConfig | None = None,
+        state: str | os.PathLike[str] | None = None,
         config: CoreConfig | None = None,
         transport: Callable[[Endpoint], Transport] = open_transport,
         clock: Callable[[], int] = monotonic_us,
         entropy: Callable[[int], bytes] = os.urandom,
+        wall: Callable[[], float] = wall_s,
     ) -> None:
         binds = [bind] if isinstance(bind, str) else list(bind)
         if not binds:
@@ -86,6 +92,7 @@ class Node:
         self._open_transport = transport
         self._clock = clock
         self._entropy = entropy
+        self._saver = Saver(Path(state).expanduser(), wall) if state is not None else None
         self._engines: list[Engine] = []
         self._upkeeps: list[Upkeep] = []
         self._walks: dict[tuple[int, bytes, bool], Walk] = {}
@@ -100,6 +107,8 @@ class Node:
 
     async def start(self) -> None:
         """Bind, begin to serve, and join in the background; raises ConfigError when an address cannot be bound."""
+        if self._saver is not None:
+            self._saver.load()
         try:
             for bind in self._binds:
                 self._add_engine(bind)
@@ -110,11 +119,15 @@ class Node:
         for engine, upkeep in zip(self._engines, self._upkeeps, strict=True):
             engine.start()
             upkeep.start()
+        if self._saver is not None:
+            self._saver.start(Random(self._entropy(32)))
 
     async def close(self) -> None:
         """Stop at once: lookups end as cancelled, queries still awaited as unanswered. May be called again."""
         for walk in list(self._walks.values()):
             walk.cancel()
+        if self._saver is not None:
+            await self._saver.stop()
         engines, upkeeps = self._engines, self._upkeeps
         self._engines, self._upkeeps = [], []
         for engine in engines:
@@ -230,11 +243,11 @@ class Node:
             del self._walks[walk.key]
 
     def _entry_hosts(self) -> tuple[bytes, ...]:
-        """Numeric bootstrap hosts, for as long as the tables are empty."""
+        """Saved contacts and numeric bootstrap hosts, for as long as the tables are empty."""
         for engine in self._engines:
             if len(engine.core.table):
                 return ()
-        return self._hosts.numeric()
+        return self._hosts.numeric() + (self._saver.entries() if self._saver is not None else ())
 
     async def _query(self, method: int, endpoint: Endpoint, **arguments: Any) -> tuple[dict[str, Any], float]:
         """One query to one node: its answer's slots and the round-trip time in seconds."""
@@ -269,18 +282,25 @@ class Node:
         config = replace(self._config, family=family)
         rng = Random(self._entropy(32))
         transport = self._open_transport(bind)
-        core = Core(config, self._choose_id(transport.local, rng), self._entropy(96), rng.getrandbits(64))
+        saved = SavedSocket(str(bind), None) if self._saver is None else self._saver.recall(bind)
+        own_id = self._choose_id(transport.local, rng, saved)
+        core = Core(config, own_id, self._entropy(96), rng.getrandbits(64))
         engine = Engine(core, transport, self._clock, lookups=config.lookups, inbox=config.inbox)
         self._engines.append(engine)
         self._upkeeps.append(Upkeep(
-            engine, family, self._hosts, self._lookup, rng, suspended_us if self._clock is monotonic_us else lambda: 0,
+            engine, family, SavedHosts(self._hosts, saved.contacts), self._lookup, rng,
+            suspended_us if self._clock is monotonic_us else lambda: 0,
             keep_id=self._id is not None, reopen=lambda: engine.reopen(self._open_transport)))
+        if self._saver is not None:
+            self._saver.add(saved, engine, self._upkeeps[-1])
 
-    def _choose_id(self, local: Endpoint, rng: Random) -> bytes:
-        """The id given, else one that BEP 42 accepts at a public bound address, else a random one."""
+    def _choose_id(self, local: Endpoint, rng: Random, saved: SavedSocket) -> bytes:
+        """The id given, else the saved one, else one that BEP 42 accepts at our public address, else a random one."""
         if self._id is not None and not self._engines:
             return bytes(self._id)
-        packed = local.pack()
+        if saved.id is not None:
+            return bytes(saved.id)
+        packed = local.pack() if saved.external is None else Endpoint(saved.external, local.port).pack()
         if AddressFilter(self._config.allowed_nets).allows(packed):
             return secure_id(packed, rng.getrandbits(64))
         return random_id(rng.getrandbits(64))

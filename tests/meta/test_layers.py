@@ -21,7 +21,7 @@ ALLOWED = {
     "persist": VALUES,
     "bencode": {"_ext", "errors"},
     "lookup": VALUES | {"_ext"},
-    "engine": VALUES | {"_ext", "lookup"},
+    "engine": VALUES | {"_ext", "lookup", "persist"},
     "node": VALUES | {"_ext", "lookup", "engine", "persist", "crypto"},
     "keep": VALUES | {"node", "engine"},
     "crawl": VALUES | {"_ext", "engine", "persist"},
