@@ -108,6 +108,26 @@ class PeersConfig(Arguments):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsConfig(Arguments):
+    """The store of BEP 44 items of one family. A source is an IPv4 address or an IPv6 /64, a subnet a /24 or a /56."""
+
+    max_items: int = 1024               # about 1.2 KB each
+    items_per_ip: int = 16              # one more replaces the oldest of the same source
+    items_per_subnet: int = 64          # likewise; several of an office or a village write, not all of them
+    ttl_us: int = 120 * MINUTE_US       # since the last put; writers return every hour (BEP 44)
+
+
+@dataclass(frozen=True, slots=True)
+class PutsConfig(Arguments):
+    """Mutable puts that wait for the verification of their signature, the dearest thing that a datagram can cause."""
+
+    max_parked: int = 64                # about 1.3 KB each; more that come at once are dropped
+    parked_per_ip: int = 8
+    parked_per_subnet: int = 16
+    verifications_per_s: float = 200    # at 40 µs each, under 1 % of a processor
+
+
+@dataclass(frozen=True, slots=True)
 class LookupConfig:
     """How a lookup walks."""
 
@@ -138,6 +158,8 @@ class CoreConfig:
     table: TableConfig = field(default_factory=TableConfig)
     throttle: ThrottleConfig = field(default_factory=ThrottleConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)
+    items: ItemsConfig = field(default_factory=ItemsConfig)
+    puts: PutsConfig = field(default_factory=PutsConfig)
 
     def __post_init__(self) -> None:
         if self.family not in (4, 6):
@@ -165,4 +187,7 @@ class CoreConfig:
                           info_hashes_per_ip=self.peers.max_info_hashes,
                           info_hashes_per_subnet=self.peers.max_info_hashes,
                           ports_per_ip=self.peers.peers_per_info_hash),
+            items=replace(self.items, items_per_ip=self.items.max_items, items_per_subnet=self.items.max_items),
+            puts=replace(self.puts, parked_per_ip=self.puts.max_parked, parked_per_subnet=self.puts.max_parked,
+                         verifications_per_s=UNLIMITED),
         )

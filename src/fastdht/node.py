@@ -14,6 +14,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from fastdht import crypto
 from fastdht._ext import krpc
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
@@ -285,7 +286,8 @@ class Node:
         saved = SavedSocket(str(bind), None) if self._saver is None else self._saver.recall(bind)
         own_id = self._choose_id(transport.local, rng, saved)
         core = Core(config, own_id, self._entropy(96), rng.getrandbits(64))
-        engine = Engine(core, transport, self._clock, lookups=config.lookups, inbox=config.inbox)
+        engine = Engine(core, transport, self._clock, lookups=config.lookups, inbox=config.inbox,
+                        verify=crypto.verify)
         self._engines.append(engine)
         self._upkeeps.append(Upkeep(
             engine, family, SavedHosts(self._hosts, saved.contacts), self._lookup, rng,

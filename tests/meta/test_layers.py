@@ -24,7 +24,7 @@ ALLOWED = {
     "engine": VALUES | {"_ext", "lookup", "persist"},
     "node": VALUES | {"_ext", "lookup", "engine", "persist", "crypto"},
     "keep": VALUES | {"node", "engine"},
-    "crawl": VALUES | {"_ext", "engine", "persist"},
+    "crawl": VALUES | {"_ext", "engine", "persist", "bencode", "init"},
     "testing": VALUES | {"_ext", "lookup", "engine", "node", "init"},
     "init": VALUES | {"node", "lookup", "engine", "bencode", "crawl", "keep"},
     "cli": VALUES | {"crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init", "cli"},
@@ -36,9 +36,9 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages"},
+    {"hashing", "pages", "sha1"},
     {"addresses"},
-    {"ids", "linux"},
+    {"ids", "linux", "filters"},
     {"bencode", "packets"},
     {"writer", "lenient", "codec", "mmsg", "datagrams", "entries"},
     {"krpc", "udp", "buckets"},
@@ -47,9 +47,10 @@ RANKS = [
     {"shortlist", "questions", "lanes", "rows"},
     {"queue"},
     {"frontier"},
+    {"parked"},
     {"state", "drive"},
     {"queries", "handlers", "replies"},
-    {"reception"},
+    {"reception", "storage"},
     {"core"},
     {"swarm"},
 ]

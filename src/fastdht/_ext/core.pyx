@@ -2,7 +2,7 @@
 Python enters.
 
 Invariants: no clock, socket, logger or environment is read; nothing from the network raises; every datagram is either
-handled or counted under one drop reason, so that RECEIVED is the sum of them. The cheapest check comes first: size,
+handled, parked or counted under one drop reason, so that RECEIVED is the sum of them. The cheapest check comes first: size,
 first and last byte, source, throttle, scan, kind.
 """
 from libc.string cimport memcpy, memset
@@ -18,6 +18,7 @@ from fastdht._ext.reception cimport receive_one
 from fastdht._ext.replies cimport handle_silence, handle_stall
 from fastdht._ext.shortlist cimport FLAG_RESULTS, ShortlistPool, View
 from fastdht._ext.state cimport *
+from fastdht._ext.storage cimport SIGNATURE_BAD, SIGNATURE_GOOD, SIGNATURE_UNKNOWN, finish_put, take_parked
 from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT
 
 cdef enum:
@@ -30,9 +31,9 @@ COUNTER_NAMES = (
     "received", "queries_handled", "responses_handled", "errors_handled", "drop_truncated", "drop_too_short",
     "drop_not_a_dictionary", "drop_bad_source", "drop_throttled", "drop_bad_syntax", "drop_too_deep",
     "drop_too_many_tokens", "drop_no_kind", "drop_bad_tid", "drop_own_id", "drop_not_asked", "drop_read_only",
-    "drop_no_allowance", "drop_error_too_large", None, "sent_queries", "sent_replies", "sent_errors", "outbox_full",
-    "no_transaction", "outbound_limited", "stalls", "timeouts", "unreachable", "id_mismatches", "answers_without_id",
-    "events_lost")
+    "drop_no_allowance", "drop_error_too_large", "drop_put_crowded", None, "sent_queries", "sent_replies",
+    "sent_errors", "outbox_full", "no_transaction", "outbound_limited", "stalls", "timeouts", "unreachable",
+    "id_mismatches", "answers_without_id", "events_lost")
 METHOD_NAMES = ("ping", "find_node", "get_peers", "announce_peer", "get", "put", "sample_infohashes", "unknown")
 
 
@@ -93,7 +94,18 @@ cdef class Core:
             other = self.state.frontier.next_due(now_us)
             if other >= 0 and (due < 0 or other < due):
                 due = other
+        elif self.state.parked.waiting_count:
+            other = self.state.parked.next_due(now_us)
+            due = other if due < 0 or other < due else due
         return due
+
+    def take_parked(self, uint32_t limit, int64_t now_us) -> list:
+        """Up to `limit` mutable puts to verify: (slot, public key, signature, what it signs). finish_put must follow."""
+        return take_parked(self.state, limit, now_us) if self.state.has_table else []
+
+    def finish_put(self, uint64_t slot, ok, int64_t now_us) -> None:
+        """Store or refuse a put of take_parked, and answer it. `ok`: whether its signature is good; None: unknown."""
+        finish_put(self.state, slot, SIGNATURE_UNKNOWN if ok is None else SIGNATURE_GOOD if ok else SIGNATURE_BAD, now_us)
 
     def step_lookups(self, list branches, int64_t now_us) -> None:
         """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of results and end.
@@ -258,6 +270,7 @@ cdef class Core:
         if self.state.has_table:
             self.state.table.change_id(held)
             self.state.peers.change_id(held)
+            self.state.items.change_id(held)
 
     def rotate_token_secret(self, bytes secret, int64_t now_us) -> None:
         """Tokens of the last secret stay valid for one more rotation (BEP 5: every 5 minutes)."""
@@ -266,6 +279,10 @@ cdef class Core:
     def expire_peers(self, uint32_t budget, int64_t now_us) -> int:
         """Look at up to `budget` stored swarms for peers past their time; returns how many peers went."""
         return self.state.peers.expire(now_us, budget)
+
+    def expire_items(self, uint32_t budget, int64_t now_us) -> int:
+        """Look at up to `budget` stored items for those past their time; returns how many went."""
+        return self.state.items.expire(now_us, budget)
 
     def set_read_only(self, bint is_read_only) -> None:
         """Serve no queries and say so in our own (BEP 43)."""
@@ -293,6 +310,11 @@ cdef class Core:
         return self.state.table
 
     @property
+    def items(self):
+        """The ItemStore; None in a crawl."""
+        return self.state.items
+
+    @property
     def transactions_open(self) -> int:
         return self.state.transactions.count
 
@@ -314,6 +336,8 @@ cdef class Core:
         cdef int i
         for i in range(RECEIVED + 1, HANDLED_END):
             handled += self.state.counters[i]
+        if self.state.has_table:
+            handled += self.state.parked.count
         if handled != self.state.counters[RECEIVED]:
             raise AssertionError(f"{self.state.counters[RECEIVED]} received, {handled} accounted for")
         self.state.shortlists.check_invariants()
@@ -321,6 +345,8 @@ cdef class Core:
         if self.state.has_table:
             self.state.table.check_invariants()
             self.state.peers.check_invariants()
+            self.state.items.check_invariants()
+            self.state.parked.check_invariants()
 
 
 cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0

@@ -1,18 +1,18 @@
 """Answers to queries (BEP 5, 32, 42, 43). Rate class: packet.
 
-A handler fills a Reply, or sends an error and returns False. Every reply carries `ip` (BEP 42) and is built straight
+A handler fills a Reply, or names an error and returns False. Every reply carries `ip` (BEP 42) and is built straight
 in the outbox. Its size never exceeds what the throttle allows towards the source: first peers are left out, then the
 other family's nodes, and a query whose bare answer is still too large goes unanswered.
 Of a method we do not know, one with a target is answered like find_node, so that newer nodes can walk through us.
 """
-from libc.stdint cimport uint8_t, uint16_t
+from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6
 from fastdht._ext.ids cimport Contact, ID_SIZE, same_id
 from fastdht._ext.krpc cimport (
     HAS_PORT, METHOD_ANNOUNCE_PEER, METHOD_COUNT, METHOD_FIND_NODE, METHOD_GET, METHOD_GET_PEERS, METHOD_PING, METHOD_PUT,
-    METHOD_SAMPLE_INFOHASHES, METHOD_UNKNOWN, Reply, WANT_V4, WANT_V6, encode_error, encode_reply)
+    METHOD_SAMPLE_INFOHASHES, METHOD_UNKNOWN, WANT_V4, WANT_V6, encode_error, encode_reply)
 from fastdht._ext.packets cimport Outgoing
 from fastdht._ext.state cimport (
     DROP_ERROR_TOO_LARGE, DROP_NO_ALLOWANCE, DROP_OWN_ID, DROP_READ_ONLY, MAX_NODES_IN_REPLY, OUTBOX_FULL,
@@ -20,23 +20,11 @@ from fastdht._ext.state cimport (
 from fastdht._ext.tokens cimport TOKEN_SIZE
 
 cdef enum:
-    ERROR_PROTOCOL = 203
-    ERROR_METHOD = 204
-    ENVELOPE = 136              # most bytes of a reply besides nodes and values: ip, id, t, token, v, y and their keys
     VALUE_V4 = 8                # a bencoded compact peer
-    VALUE_V6 = 21
-    MAX_VALUES = 50             # 50 IPv4 peers and 8 nodes are 698 bytes
+    VALUE_V6 = LONGEST_VALUE
 
 # Not a constant on purpose: of a size it knows, gcc makes `rep stos`, which takes longer to start than libc to finish.
 cdef size_t reply_size = sizeof(Reply)
-
-cdef struct Scratch:            # what a Reply points into until it is encoded
-    uint8_t nodes[MAX_NODES_IN_REPLY * 26]
-    uint8_t nodes6[MAX_NODES_IN_REPLY * 38]
-    uint8_t token[TOKEN_SIZE]
-    uint8_t values[MAX_VALUES * VALUE_V6]
-
-ctypedef bint (*Handler)(State, const Message*, const Endpoint*, uint32_t, int64_t, Reply*, Scratch*) noexcept nogil
 
 cdef Handler handlers[METHOD_COUNT]
 
@@ -56,7 +44,7 @@ cdef void handle_query(State state, const Message* message, const Endpoint* sour
     if same_id(message.id, state.own_id):
         state.counters[DROP_OWN_ID] += 1
         return
-    if message.method >= METHOD_GET and message.target == NULL:
+    if message.method == METHOD_UNKNOWN and message.target == NULL:
         send_error(state, message, source, size, ERROR_METHOD, "unknown method")
         return
     allowance = state.throttle.reply_allowance(source, size, now_us)
@@ -67,11 +55,16 @@ cdef void handle_query(State state, const Message* message, const Endpoint* sour
     reply.id = state.own_id
     reply.external = source
     reply.tid = message.tid
+    scratch.query_size = size
+    scratch.allowance = allowance
+    scratch.error = ERROR_PROTOCOL
+    scratch.text = "argument"
     if not handlers[message.method](state, message, source, allowance, now_us, &reply, &scratch):
-        send_error(state, message, source, size, ERROR_PROTOCOL, "argument")
+        if scratch.error != NO_ERROR:
+            send_error(state, message, source, size, scratch.error, scratch.text)
         return
     state.methods[message.method] += 1
-    state.counters[send_reply(state, &reply, source, allowance, now_us)] += 1
+    state.counters[send_reply(state, &reply, source, scratch.allowance, now_us)] += 1
     if not message.read_only:
         offer_to_table(state, message, source, now_us)
 
@@ -202,11 +195,16 @@ cdef bint handle_announce_peer(State state, const Message* message, const Endpoi
     return True
 
 
+cdef void serve(int method, Handler handler):
+    """Let a module above this one answer a method."""
+    handlers[method] = handler
+
+
 handlers[<int>METHOD_PING] = handle_ping
 handlers[<int>METHOD_FIND_NODE] = handle_find_node
 handlers[<int>METHOD_GET_PEERS] = handle_get_peers
 handlers[<int>METHOD_ANNOUNCE_PEER] = handle_announce_peer
-handlers[<int>METHOD_GET] = handle_find_node
+handlers[<int>METHOD_GET] = handle_find_node        # storage.pyx serves it and METHOD_PUT
 handlers[<int>METHOD_PUT] = handle_find_node
 handlers[<int>METHOD_SAMPLE_INFOHASHES] = handle_find_node
 handlers[<int>METHOD_UNKNOWN] = handle_find_node

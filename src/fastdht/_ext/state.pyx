@@ -54,6 +54,8 @@ cdef class State:
             self.tokens = TokenIssuer(secret[64:96], 0)
             self.peers = PeerStore(config.family, secret=secret[48:64], seed=seed, own_id=own_id,
                                    **config.peers.arguments())
+            self.items = ItemStore(secret=secret[48:64], seed=seed, own_id=own_id, **config.items.arguments())
+            self.parked = ParkedPuts(**config.puts.arguments())
         return 0
 
     cdef uint32_t send_query(self, const Endpoint* endpoint, Query* query, int64_t now_us) noexcept nogil:  # R0

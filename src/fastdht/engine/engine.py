@@ -15,7 +15,7 @@ from fastdht.engine.transport import Transport
 
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox
-from fastdht.errors import ConfigError, NodeClosed
+from fastdht.errors import ConfigError, DHTError, NodeClosed
 from fastdht.types import Endpoint
 
 log = logging.getLogger(__name__)
@@ -25,9 +25,11 @@ ROUNDS_PER_WAKE = 64        # of stepping what sending has left dirty; a bound, 
 MAX_CALLERS = 0xFFFFFFFF
 TIMER_GRAIN_US = 1000       # uvloop counts whole milliseconds and fires early: without it, a deadline is met in circles
 CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
+VERIFICATIONS_PER_WAKE = 16     # of 40 µs each; the timer brings the next ones
 
 LookupResult = tuple[int, int, int, int, int, int, bytes, bytes]
 Outcome = tuple[bytes, int, bytes | None, bool]     # compact source, rtt in µs, the answer, whether refused
+Verify = Callable[[bytes, bytes, bytes], bool]      # signature, what it signs, public key
 
 
 class Branch(Protocol):
@@ -40,16 +42,21 @@ class Branch(Protocol):
 
 
 class Engine:
-    """Runs a Core: `clock` gives monotonic microseconds; `start` must be called on the loop."""
+    """Runs a Core: `clock` gives monotonic microseconds; `start` must be called on the loop.
+
+    `verify` checks an Ed25519 signature, or raises a DHTError when it cannot; it is then not called again, and puts of
+    mutable items are answered with error 202, as without it.
+    """
 
     def __init__(self, core: Core, transport: Transport, clock: Callable[[], int], *, lookups: int = 1,
-                 inbox: int = 64) -> None:
+                 inbox: int = 64, verify: Verify | None = None) -> None:
         self.core = core
         self.transport = transport
         self.clock = clock
         self.is_closed = False
         self.batches = 0
         self.longest_batch_us = 0
+        self._verify = verify
         self._inbox = Inbox(inbox)
         self._batch = inbox
         self._branches: list[Branch | None] = [None] * lookups
@@ -139,6 +146,7 @@ class Engine:
             if count < self._batch:
                 break
         self._drain_refusals(now)
+        self._finish_puts(now)
         self._arm(now)
         self.longest_batch_us = max(self.longest_batch_us, self.clock() - now)
 
@@ -146,6 +154,25 @@ class Engine:
         if self.transport.receive_errors(self._inbox):
             self.core.receive_unreachable(self._inbox, now)
             self._settle(now)
+
+    def _finish_puts(self, now: int) -> None:
+        """Verify what is parked, a few a turn, and send the answers."""
+        parked = self.core.take_parked(VERIFICATIONS_PER_WAKE, now)
+        for slot, public_key, signature, signed in parked:
+            self.core.finish_put(slot, self._is_signed(signature, signed, public_key), now)
+        if parked:
+            self.transport.flush(self.core.outbox)
+
+    def _is_signed(self, signature: bytes, signed: bytes, public_key: bytes) -> bool | None:
+        """Whether a signature is good; None when that cannot be known."""
+        if self._verify is None:
+            return None
+        try:
+            return self._verify(signature, signed, public_key)
+        except DHTError as error:
+            log.warning("mutable items are not stored here: %s", error)
+            self._verify = None
+            return None
 
     def _settle(self, now: int) -> None:
         """Step what changed, hand over what came, send what is queued, until nothing is left that can be sent."""
@@ -177,6 +204,7 @@ class Engine:
         """Do what time and callers demand, and wait for the next deadline."""
         now = self.clock()
         self._settle(now)
+        self._finish_puts(now)
         self._arm(now)
 
     def _arm(self, now: int) -> None:
