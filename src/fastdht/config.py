@@ -147,6 +147,7 @@ class CoreConfig:
     allowed_nets: tuple[str, ...] = ()  # CIDR ranges that count as public besides those that are
     read_only: bool = False             # ask, never serve (BEP 43)
     values_per_reply: int = 50          # peers in one get_peers reply; 50 IPv4 peers and 8 nodes are 698 bytes
+    sample_interval_s: int = 21_600     # how long the info-hashes we show stay the same (BEP 51: at most 6 hours)
     outbox: int = 256                   # datagrams waiting for the socket; a power of two
     inbox: int = 64                     # datagrams per receive call
     transactions: int = 2048
@@ -166,6 +167,8 @@ class CoreConfig:
             raise ConfigError(f"family is {self.family}; 4 or 6")
         if not 0 < self.stall_us <= self.timeout_us:
             raise ConfigError(f"stall_us is {self.stall_us}; 1 to timeout_us ({self.timeout_us})")
+        if not 0 <= self.sample_interval_s <= 21_600:
+            raise ConfigError(f"sample_interval_s is {self.sample_interval_s}; 0 to 21600 (BEP 51)")
         for net in self.allowed_nets:
             try:
                 ipaddress.ip_network(net, strict=False)

@@ -84,9 +84,9 @@ def test_interval_holds_the_true_count_as_often_as_it_says(seed: int) -> None:
             estimate = estimate_zeros(BITS - len(seen))
             held[count] += estimate.low <= count <= estimate.high
     assert sum(held.values()) / (TRIALS * len(held)) >= MIN_COVERAGE
-    # One checkpoint alone varies: 95 % of 600 trials are 570, with a deviation of 5.3.
+    # One checkpoint alone varies: 95 % of 600 trials are 570, with a deviation of 5.3; this is four below.
     worst = min(held, key=lambda count: held[count])
-    assert held[worst] >= 0.92 * TRIALS, f"{worst} addresses were held in {held[worst]} of {TRIALS} trials"
+    assert held[worst] >= 0.915 * TRIALS, f"{worst} addresses were held in {held[worst]} of {TRIALS} trials"
 
 
 def test_interval_of_a_union_over_nodes_holds_the_true_count(seed: int) -> None:

@@ -1,17 +1,17 @@
 from collections.abc import Iterable
 from typing import Any
 
+from fastdht._ext.direct import DirectQueries
 from fastdht._ext.frontier import Frontier
 from fastdht._ext.items import ItemStore
 from fastdht._ext.packets import Inbox, Outbox
-from fastdht._ext.state import State
+from fastdht._ext.peers import PeerStore
 from fastdht._ext.table import RoutingTable
 
 COUNTER_NAMES: tuple[str | None, ...]
 METHOD_NAMES: tuple[str, ...]
 
-class Core:
-    state: State
+class Core(DirectQueries):
     outbox: Outbox
     def __init__(
         self, config: Any, own_id: bytes, secret: bytes, seed: int, frontier: Frontier | None = None
@@ -38,30 +38,13 @@ class Core:
         seeds: Iterable[bytes] = (),
         noseed: bool = False,
         is_fixed: bool = False,
+        scrape: bool = False,
+        reader: int = 0,
     ) -> int: ...
     def finish_lookup(self, slot: int, limit: int) -> tuple[int, int, int, int, int, int, bytes, bytes]: ...
     def lookup_values(self, slot: int) -> list[bytes]: ...
-    def query(
-        self,
-        method: int,
-        endpoint: bytes,
-        caller: int,
-        now_us: int,
-        *,
-        target: bytes | None = None,
-        token: bytes | None = None,
-        port: int = 0,
-        implied_port: bool = False,
-        seed: bool = False,
-        noseed: bool = False,
-        scrape: bool = False,
-        want: int = 0,
-        expected_id: bytes | None = None,
-    ) -> bool: ...
     def ping_questionable(self, limit: int, now_us: int) -> int: ...
     def refresh_target(self, now_us: int) -> bytes | None: ...
-    def take_events(self) -> list[tuple[int, bytes, int, bytes | None, bool]]: ...
-    def has_events(self) -> bool: ...
     def take_votes(self) -> list[tuple[bytes, bytes]]: ...
     def change_id(self, own_id: bytes) -> None: ...
     def rotate_token_secret(self, secret: bytes, now_us: int) -> None: ...
@@ -77,6 +60,10 @@ class Core:
     def table(self) -> RoutingTable: ...
     @property
     def items(self) -> ItemStore: ...
+    @property
+    def peers(self) -> PeerStore: ...
+    @property
+    def lookups_open(self) -> int: ...
     @property
     def transactions_open(self) -> int: ...
     def drain(self) -> list[tuple[bytes, bytes]]: ...

@@ -2,7 +2,10 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastdht._ext.addresses cimport Endpoint
+from fastdht._ext.filters cimport FILTER_SIZE
+from fastdht._ext.ids cimport ID_SIZE
 from fastdht._ext.krpc cimport Message, Reply
+from fastdht._ext.peers_sample cimport MAX_SAMPLES
 from fastdht._ext.state cimport MAX_NODES_IN_REPLY, State
 from fastdht._ext.tokens cimport TOKEN_SIZE
 
@@ -30,6 +33,9 @@ cdef struct Scratch:            # what a Reply points into until it is encoded, 
     uint8_t nodes6[MAX_NODES_IN_REPLY * 38]
     uint8_t token[TOKEN_SIZE]
     uint8_t values[MAX_VALUES * LONGEST_VALUE]
+    uint8_t seed_filter[FILTER_SIZE]
+    uint8_t peer_filter[FILTER_SIZE]
+    uint8_t samples[MAX_SAMPLES * ID_SIZE]
     uint32_t query_size
     uint32_t allowance          # the most bytes of the reply; a handler may raise it
     int error                   # of a handler that returned False; NO_ERROR: nothing is sent now, and all is counted

@@ -9,9 +9,11 @@ from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.hashing cimport Rng
 from fastdht._ext.items cimport ItemStore
 from fastdht._ext.krpc cimport Message, Query
+from fastdht._ext.observed cimport QueryLog
 from fastdht._ext.packets cimport Outbox, Outgoing
 from fastdht._ext.parked cimport ParkedPuts
 from fastdht._ext.peers cimport PeerStore
+from fastdht._ext.peers_sample cimport InfoHashSample
 from fastdht._ext.shortlist cimport ShortlistPool
 from fastdht._ext.table cimport RoutingTable
 from fastdht._ext.throttle cimport Throttle
@@ -69,7 +71,7 @@ cdef struct Vote:               # an answer's claim about our address
     Endpoint claimed
 
 
-cdef struct Event:              # what became of a direct query
+cdef struct Event:              # what became of a direct query, or an answer for the reader of a lookup
     uint32_t caller
     uint32_t rtt_us
     uint32_t size               # of `data`: the answer as it came; 0: silence
@@ -92,6 +94,7 @@ cdef class State:
     cdef PeerStore peers
     cdef ItemStore items                # of BEP 44; None in a crawl, like the two above and the next
     cdef ParkedPuts parked
+    cdef InfoHashSample sample
     cdef ShortlistPool shortlists
     cdef Frontier frontier              # None but in a crawl
     cdef Outbox outbox
@@ -107,6 +110,8 @@ cdef class State:
     cdef uint32_t event_capacity
     cdef uint32_t event_first
     cdef uint32_t event_count
+    cdef QueryLog log                   # queries handled, for who watches them; None when nobody does
+    cdef bint has_log
     cdef bint has_table
     cdef bint has_frontier
     cdef bint has_sibling

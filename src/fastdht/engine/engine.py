@@ -61,7 +61,8 @@ class Engine:
         self._batch = inbox
         self._branches: list[Branch | None] = [None] * lookups
         self._callers: dict[int, Callable[[Outcome], None]] = {}
-        self._next_caller = 0
+        self._readers: dict[int, Callable[[Outcome], None]] = {}
+        self._next_caller = 1
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = -1
         self._kicked = False
@@ -105,10 +106,11 @@ class Engine:
             self._loop.call_soon(self._on_kick)
 
     def open_lookup(self, branch: Branch, method: int, target: bytes, config: LookupConfig, now: int,
-                    seeds: Sequence[bytes], noseed: bool, is_fixed: bool) -> int:
+                    seeds: Sequence[bytes], noseed: bool, is_fixed: bool, scrape: bool = False, reader: int = 0) -> int:
         """Start a lookup whose policy and owner is `branch`; returns its slot, or -1 when all are in use."""
         slot = self.core.open_lookup(method, target, config.width, config.wide_width, config.subnet_limit,
-                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed)
+                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed,
+                                     scrape, reader)
         if slot >= 0:
             self._branches[slot] = branch
             self.kick()
@@ -119,18 +121,40 @@ class Engine:
         self._branches[slot] = None
         return self.core.finish_lookup(slot, CLOSEST_KEPT)
 
+    def add_reader(self, told: Callable[[Outcome], None]) -> int:
+        """A number for open_lookup: `told` is called with each answer that holds more than nodes, until forgotten."""
+        reader = self._take_number()
+        self._readers[reader] = told
+        return reader
+
+    def forget_reader(self, reader: int) -> None:
+        del self._readers[reader]
+
     def query(self, method: int, endpoint: bytes, told: Callable[[Outcome], None], **arguments: Any) -> None:
         """Ask one node (arguments as Core.query's); `told` is called once with the outcome."""
+        self._send(endpoint, told, lambda caller: self.core.query(method, endpoint, caller, self.clock(), **arguments))
+
+    def query_raw(self, endpoint: bytes, head: bytes, tail: bytes, told: Callable[[Outcome], None]) -> None:
+        """Ask one node what is encoded but for its transaction id, which goes between head and tail."""
+        self._send(endpoint, told, lambda caller: self.core.query_raw(endpoint, caller, self.clock(), head, tail))
+
+    def _send(self, endpoint: bytes, told: Callable[[Outcome], None], ask: Callable[[int], bool]) -> None:
         if self.is_closed:
             raise NodeClosed("the node is closed")
-        caller = self._next_caller
-        self._next_caller = (caller + 1) & MAX_CALLERS
-        self._callers[caller] = told
-        if not self.core.query(method, endpoint, caller, self.clock(), **arguments):
-            del self._callers[caller]
+        caller = self._take_number()
+        if ask(caller):
+            self._callers[caller] = told
+            self.kick()
+        else:
             told((endpoint, 0, None, True))
-            return
-        self.kick()
+
+    def _take_number(self) -> int:
+        """A number that nobody waits under; 0 means nobody."""
+        while True:
+            number = self._next_caller
+            self._next_caller = number % MAX_CALLERS + 1
+            if number not in self._callers and number not in self._readers:
+                return number
 
     def on_readable(self) -> None:
         """Take in what the socket holds, in at most eight batches."""
@@ -178,6 +202,8 @@ class Engine:
         """Step what changed, hand over what came, send what is queued, until nothing is left that can be sent."""
         core = self.core
         for _ in range(ROUNDS_PER_WAKE):
+            if core.has_events():           # before time adds more, and before a step may end the lookup they belong to
+                self._hand_over()
             core.advance(now)
             core.step_lookups(self._branches, now)
             if core.has_events():
@@ -187,20 +213,20 @@ class Engine:
 
     def _hand_over(self) -> None:
         for caller, source, rtt_us, answer, is_refused in self.core.take_events():
-            told = self._callers.pop(caller, None)
+            told = self._callers.pop(caller, None) or self._readers.get(caller)
             if told is not None:
                 told((source, rtt_us, answer, is_refused))
 
     def _on_kick(self) -> None:
         self._kicked = False
         if not self.is_closed:
-            self._work()
+            self.work()
 
     def _on_timer(self) -> None:
         self._timer = None          # only here: a timer forgotten while it runs would start a second chain of them
-        self._work()
+        self.work()
 
-    def _work(self) -> None:
+    def work(self) -> None:
         """Do what time and callers demand, and wait for the next deadline."""
         now = self.clock()
         self._settle(now)
