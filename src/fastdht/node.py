@@ -27,8 +27,7 @@ from fastdht.engine.saving import SavedHosts, Saver
 from fastdht.engine.transport import Transport, open_transport
 from fastdht.engine.upkeep import Upkeep
 from fastdht.errors import ConfigError
-from fastdht.ops.items import ItemCalls
-from fastdht.ops.peers import PeerCalls
+from fastdht.ops.keeping import Keeping
 from fastdht.ops.swarms import SwarmCalls
 from fastdht.ops.watching import QueryWatch, Watching
 from fastdht.persist.state import SavedSocket
@@ -37,7 +36,7 @@ from fastdht.types import Endpoint, NodeId
 WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the closest may refuse it
 
 
-class Node(PeerCalls, ItemCalls, SwarmCalls, Watching):
+class Node(Keeping, SwarmCalls, Watching):
     """A participant of the DHT, used as `async with Node(...) as node:`.
 
     bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
