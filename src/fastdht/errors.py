@@ -43,6 +43,14 @@ class LookupFailed(DHTError):
         self.report = report
 
 
+class NotFound(DHTError):
+    """Nodes have answered, but none held the item; `report` (an ItemReport) tells what they did hold."""
+
+    def __init__(self, message: str, report: object) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 class WriteRejected(DHTError):
     """No node accepted a write; `report` holds the outcome at each of them."""
 

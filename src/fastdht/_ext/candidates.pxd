@@ -51,12 +51,14 @@ cdef struct Shortlist:
     uint8_t flags
     uint8_t want
     uint8_t noseed
+    uint8_t scrape
     uint8_t is_fixed            # asks its seeds only: nodes that answers name are not merged
     uint16_t width              # how many of the closest must have answered
     uint16_t wide_width         # what `width` becomes once two of the closest have failed
     uint16_t subnet_limit       # candidates per /24 or /64; 0: no limit
     uint16_t max_queries
     uint32_t generation
+    uint32_t reader             # the caller who gets answers that hold more than nodes; 0: nobody
     uint32_t count              # candidates in use
     uint32_t in_flight
     uint32_t queries

@@ -8,7 +8,7 @@ block full. A KRPC error and an answer without an id are no proof. Sources: BEP 
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from fastdht._ext.addresses cimport FAMILY_V6, hash_endpoint
+from fastdht._ext.addresses cimport FAMILY_V6
 from fastdht._ext.ids cimport ID_SIZE, same_id
 from fastdht._ext.lanes cimport Lane
 from fastdht._ext.questions cimport (
@@ -16,7 +16,7 @@ from fastdht._ext.questions cimport (
     STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
 from fastdht._ext.queue cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED
 from fastdht._ext.rows cimport ROW_OK, ROW_RENAMED, fill_row
-from fastdht._ext.seen cimport Slot, find_slot, most_asked_address, push_record, read_endpoint, record_at
+from fastdht._ext.seen cimport NO_RECORD, find_record, most_asked_address, push_record, read_endpoint, record_at
 from fastdht._ext.transactions cimport SLOT_STALLED
 
 cdef enum:
@@ -187,18 +187,18 @@ cdef bint was_found(Lane* lanes, const Lane* lane, const Record* record) noexcep
     """Whether another pass has written a row for this endpoint under this id."""
     cdef Lane* other
     cdef Endpoint endpoint
-    cdef Slot* slot
+    cdef uint32_t index
     if lanes == NULL:
         return False
     other = &lanes[lane.store.family == FAMILY_V6]
     if other.store.capacity == 0:
         return False
     read_endpoint(&lane.store, record, &endpoint)
-    slot = find_slot(&other.store, &endpoint, hash_endpoint(&other.store.key, &endpoint))
-    if slot.key == 0:
+    index = find_record(&other.store, &endpoint)
+    if index == NO_RECORD:
         return False
-    return (record_at(&other.store, slot.record).state & RECORD_FOUND
-            and same_id(record_at(&other.store, slot.record).id, record.id))
+    return (record_at(&other.store, index).state & RECORD_FOUND
+            and same_id(record_at(&other.store, index).id, record.id))
 
 
 cdef uint32_t rtt_bin(int64_t rtt_us) noexcept nogil:  # R0

@@ -26,6 +26,7 @@ cdef struct AddressPace:        # of each address, in fixed memory
 cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint32_t burst,
                             uint64_t seed) noexcept nogil
 cdef void free_address_pace(AddressPace* pace) noexcept nogil
+cdef void ready_address_pace(AddressPace* pace) noexcept nogil
 cdef void set_pace(Pace* pace, double rate, int64_t quantum_us) noexcept nogil
 cdef uint32_t* address_cell(const AddressPace* pace, const Endpoint* endpoint) noexcept nogil
 

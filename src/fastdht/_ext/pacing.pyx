@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 from fastdht._ext.addresses cimport hash_address
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
-from fastdht._ext.pages cimport map_zeroed, unmap
+from fastdht._ext.pages cimport make_ready, map_zeroed, unmap
 
 
 cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint32_t burst,
@@ -34,6 +34,12 @@ cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint
 cdef void free_address_pace(AddressPace* pace) noexcept nogil:
     unmap(pace.due_ms, (<size_t>pace.mask + 1) * sizeof(uint32_t))
     memset(pace, 0, sizeof(AddressPace))
+
+
+cdef void ready_address_pace(AddressPace* pace) noexcept nogil:
+    """Have the system provide the cells: they are touched at random from the first question on."""
+    if pace.due_ms != NULL:
+        make_ready(pace.due_ms, (<size_t>pace.mask + 1) * sizeof(uint32_t))
 
 
 cdef void set_pace(Pace* pace, double rate, int64_t quantum_us) noexcept nogil:

@@ -3,3 +3,4 @@
 
 cdef void* map_zeroed(size_t size) noexcept nogil       # NULL when memory is short
 cdef void unmap(void* memory, size_t size) noexcept nogil
+cdef void make_ready(void* memory, size_t size) noexcept nogil

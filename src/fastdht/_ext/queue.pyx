@@ -15,13 +15,14 @@ from fastdht._ext.hashing cimport next_random, seed_rng
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, prefix_length, same_id
 from fastdht._ext.krpc cimport METHOD_FIND_NODE
 from fastdht._ext.lanes cimport free_lane, has_next, open_lane, pop_next, postpone, postponed_due
-from fastdht._ext.pacing cimport address_cell, free_address_pace, open_address_pace, pace_due_us, set_pace, spend_pace
+from fastdht._ext.pacing cimport address_cell, free_address_pace, open_address_pace, pace_due_us, ready_address_pace, set_pace, spend_pace
 from fastdht._ext.questions cimport (
     DEPTH_COUNT, DEPTH_EXHAUSTIVE, DEPTH_STANDARD, MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY,
     draw_target, is_in_zone, set_stage, stage_of)
 from fastdht._ext.seen cimport (
-    NO_RECORD, Record, Slot, add_record, count_referrers, find_slot, is_crowded, move_slots, needs_growth, pop_record,
-    prefetch, prepare_slot, push_record, read_endpoint, record_at, start_growth)
+    NO_RECORD, Record, add_record, count_referrers, find_spot, is_crowded, is_growing, pop_record, prepare_spot,
+    push_record, read_endpoint, ready_store, record_at, tend_store)
+from fastdht._ext.seen_places cimport MAX_REFERRERS, Spot, prefetch
 from fastdht._ext.transactions cimport SLOT_STALLED
 
 cdef enum:
@@ -254,7 +255,7 @@ cdef class CrawlQueue:
             named = &self.named[(self.named_first + self.named_count) % NAMED_RING]
             memcpy(named.id, data, ID_SIZE)
             read_compact(data + ID_SIZE, lane.store.family, &named.endpoint)
-            named.hashed = prepare_slot(&lane.store, &named.endpoint)
+            named.hashed = prepare_spot(&lane.store, &named.endpoint)
             data += size
             if self.plan.zone_bits:         # who leads to a zone depends on who named it
                 self.name_contact(lane, &named.endpoint, named.hashed, named.id, referrer)
@@ -279,22 +280,21 @@ cdef class CrawlQueue:
 
         `node_id` is NULL for an endpoint whose id nobody has said; `referrer` is NULL for a seed.
         """
-        cdef Slot* slot = find_slot(&lane.store, endpoint, hashed)
+        cdef Spot spot
         cdef uint32_t index
         cdef int reason
-        if slot.key != 0:
-            slot.referrers += 1
+        if find_spot(&lane.store, endpoint, hashed, &spot):
+            spot.line.referrers[spot.index] += spot.line.referrers[spot.index] < MAX_REFERRERS
             self.tally.duplicates += 1
             return False
         reason = self.reason_to_filter(endpoint, node_id, referrer)
         if reason != FILTER_COUNT:
             self.tally.filtered[reason] += 1
             return False
-        index = add_record(&lane.store, slot, endpoint, hashed, node_id)
+        index = add_record(&lane.store, &spot, endpoint, hashed, node_id)
         if index == NO_RECORD:
             self.tally.filtered[FILTER_FULL] += 1
             return False
-        slot.referrers = 1
         record_at(&lane.store, index).state = STAGE_FIRST if node_id != NULL else STAGE_FIRST | RECORD_UNNAMED
         self.inside += node_id != NULL and is_in_zone(&self.plan, node_id)
         return True
@@ -338,21 +338,31 @@ cdef class CrawlQueue:
             raise ValueError(f"seeds are {len(packed)} bytes; a multiple of {size}, and a family that is crawled")
         for start in range(0, len(packed), size):
             load_compact(packed[start:start + size], &endpoint)
-            added += self.name_contact(lane, &endpoint, prepare_slot(&lane.store, &endpoint), NULL, NULL)
+            added += self.name_contact(lane, &endpoint, prepare_spot(&lane.store, &endpoint), NULL, NULL)
         return added
 
-    def tend(self, budget: int = 1 << 16) -> None:
-        """Let the sets grow: to be called every 50 ms or so, off the packet path.
+    def tend(self, budget: int = 1 << 16) -> bool:
+        """Let the sets grow: to be called every 100 ms or so, off the packet path, and oftener while it says True.
 
-        Moves up to `budget` slots, ~60 ns each. Raises MemoryError.
+        Moves up to `budget` places, ~60 ns each. Raises MemoryError.
         """
+        cdef bint growing = False
         cdef int i
         for i in range(2):
             if self.lanes[i].store.capacity == 0:
                 continue
-            if needs_growth(&self.lanes[i].store) and not start_growth(&self.lanes[i].store):
+            if not tend_store(&self.lanes[i].store, budget):
                 raise MemoryError("no memory for more contacts")
-            move_slots(&self.lanes[i].store, budget)
+            growing = growing or is_growing(&self.lanes[i].store)
+        return growing
+
+    def make_ready(self) -> None:
+        """Have the system provide the memory that the first contacts will touch: to be called once, from a thread that
+        may wait, before the first question. Without it the first milliseconds of a large crawl are one long pause."""
+        with nogil:
+            ready_address_pace(&self.address_pace)
+            ready_store(&self.lanes[0].store)
+            ready_store(&self.lanes[1].store)
 
     def stop(self) -> None:
         """Ask nothing more; answers to what is out still count."""

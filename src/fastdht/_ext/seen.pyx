@@ -1,26 +1,35 @@
-"""An open-addressing set of endpoints that grows without a pause, and the records behind it. Rate class: packet.
+"""An exact set of endpoints that grows without a pause, and the records behind it. Rate class: packet.
 
 Exact, never a Bloom filter: one false positive in a hundred would be one node in a hundred lost without a trace.
-The record array is mapped at its ceiling (untouched pages cost nothing) and never moves. The slots are not: they are
-touched at random, so a table at the ceiling would cost all its memory at once. It doubles instead: the new table is
-searched first, then the old one, while the owner moves old slots by the thousand per tick, off the packet path.
-Invariants: a key stands once per table; what stands in both is current in the new one; a record is in one list.
+The record array is mapped at its ceiling (untouched pages cost nothing) and never moves. The places are not: they are
+touched at random, so that a table at the ceiling would cost all its memory at once. It doubles instead: the new table
+is made ready page by page, then searched first and the old one after it, while the owner moves old places by the
+thousand per tick, off the packet path.
+Invariants: an endpoint stands once per table; what stands in both is current in the new one; a record is in one list.
 """
 from libc.string cimport memcpy, memset
 
-from fastdht._ext.addresses cimport FAMILY_V6, hash_address, hash_endpoint, load_compact, write_be32, write_be64
+from fastdht._ext.addresses cimport (
+    FAMILY_V4, FAMILY_V6, hash_address, hash_endpoint, load_compact, write_be32, write_be64)
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
-from fastdht._ext.pages cimport map_zeroed, unmap
+from fastdht._ext.pages cimport make_ready, map_zeroed, unmap
+from fastdht._ext.seen_places cimport (
+    LINE_PLACES, MAX_REFERRERS, first_free, first_hit, free_places, home_line, is_free, line_bits_for, occupy,
+    open_places, place_count, prefetch, ready_places, set_spot)
 
 cdef enum:
-    GROW_AT = 11                # sixteenths of the slots in use: load 0.69
-    CROWDED_AT = 13             # 0.81: the owner stops asking until the table has grown
+    GROW_AT = 26                # thirty-seconds of the places in use: load 0.81
+    CROWDED_AT = 27             # 0.84: the owner stops asking until the table has grown
+    REFUSE_AT = 29              # 0.91: searches would become long; only a burst without a tick comes here
     LOOK_AHEAD = 8
-    REFUSE_AT = 15              # 0.94: probes would become long; only a burst without a tick comes here
-    KEY_USED = 63               # the bit that tells a key from an empty slot
+    EXACT_LINE_BITS = 15        # with so many lines, tag and distance tell all IPv4 endpoints apart
+    TAG_LINE_BITS = 8           # all but so many bits of the home line are part of the tag
+    KEY_BITS = 48               # of an IPv4 endpoint
+    READY_STEP = 2 << 20        # bytes made ready per tick: one huge page
+    READY_AHEAD = 131072        # records made ready before they are needed: 0.1 s of the fastest growth
 
 
-cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, uint64_t slot_count,
+cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, uint64_t places,
                      uint64_t seed) noexcept nogil:
     """Map a store of up to `capacity` contacts; False when memory is short, and then nothing is held."""
     cdef Rng rng
@@ -30,80 +39,118 @@ cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, ui
     store.key.k1 = next_random(&rng)
     store.family = family
     store.stride = sizeof(Record) + (4 if family == FAMILY_V4 else 16)
-    store.slots = <Slot*>map_zeroed(slot_count * sizeof(Slot))
-    store.slot_count = slot_count
     store.capacity = capacity
     store.records = <uint8_t*>map_zeroed(<size_t>capacity * store.stride)
     store.asked = <uint8_t*>map_zeroed(capacity)
-    if store.slots == NULL or store.records == NULL or store.asked == NULL:
+    if not open_places(&store.places, line_bits_for(places)) or store.records == NULL or store.asked == NULL:
         free_store(store)
         return False
     return True
 
 
 cdef void free_store(ContactStore* store) noexcept nogil:
-    unmap(store.slots, store.slot_count * sizeof(Slot))
-    unmap(store.old_slots, store.old_slot_count * sizeof(Slot))
+    free_places(&store.places)
+    free_places(&store.old)
+    free_places(&store.larger)
     unmap(store.records, <size_t>store.capacity * store.stride)
     unmap(store.asked, store.capacity)
     memset(store, 0, sizeof(ContactStore))
 
 
-cdef bint needs_growth(const ContactStore* store) noexcept nogil:  # R0
-    return store.old_slots == NULL and store.count * 16 >= store.slot_count * GROW_AT
+cdef void ready_store(ContactStore* store) noexcept nogil:
+    """Have the system provide what the first contacts will touch; takes tens of milliseconds for a large table."""
+    while not ready_places(&store.places, READY_STEP):
+        pass
+    while not ready_records(store):
+        pass
+
+
+cdef bint ready_records(ContactStore* store) noexcept nogil:
+    """Make one step of the records that come next ready; True when enough of them are."""
+    cdef uint64_t wanted = (<uint64_t>store.count + READY_AHEAD) * store.stride
+    cdef uint64_t step
+    wanted = min(wanted, <uint64_t>store.capacity * store.stride)
+    if store.records_ready >= wanted:
+        return True
+    step = min(<uint64_t>READY_STEP, wanted - store.records_ready)
+    make_ready(store.records + store.records_ready, step)
+    store.records_ready += step
+    return store.records_ready >= wanted
+
+
+cdef bint needs_growth(const ContactStore* store) noexcept nogil:
+    return <uint64_t>store.count * 32 >= place_count(&store.places) * GROW_AT
 
 
 cdef bint is_crowded(const ContactStore* store) noexcept nogil:  # R0
-    return <uint64_t>store.count * 16 >= store.slot_count * CROWDED_AT
+    return <uint64_t>store.count * 32 >= place_count(&store.places) * CROWDED_AT
 
 
-cdef bint start_growth(ContactStore* store) noexcept nogil:
-    cdef Slot* larger = <Slot*>map_zeroed(store.slot_count * 2 * sizeof(Slot))
-    if larger == NULL:
-        return False
-    store.old_slots = store.slots
-    store.old_slot_count = store.slot_count
-    store.moved = 0
-    store.slots = larger
-    store.slot_count *= 2
+cdef bint is_growing(const ContactStore* store) noexcept nogil:
+    return store.is_behind or store.larger.lines != NULL or store.old.lines != NULL
+
+
+cdef bint tend_store(ContactStore* store, uint64_t budget) noexcept nogil:
+    """Grow when that is due, a step at a time: make a page ready, or move up to `budget` places."""
+    store.is_behind = not ready_records(store)
+    if store.old.lines != NULL:
+        move_lines(store, budget // LINE_PLACES + 1)
+        return True
+    if store.larger.lines == NULL:
+        if not needs_growth(store):
+            return True
+        if not open_places(&store.larger, store.places.line_bits + 1):
+            return False
+    if ready_places(&store.larger, READY_STEP):
+        store.old = store.places
+        store.places = store.larger
+        store.moved = 0
+        memset(&store.larger, 0, sizeof(Places))
     return True
 
 
-cdef void move_slots(ContactStore* store, uint64_t budget) noexcept nogil:
-    """Copy up to `budget` slots of the old table into the new one; frees the old one when all are copied."""
-    cdef uint64_t end = store.moved + budget
+cdef void move_lines(ContactStore* store, uint64_t budget) noexcept nogil:
+    """Copy up to `budget` lines of the old table into the new one; frees the old one when all are copied."""
+    cdef uint64_t end = min(store.moved + budget, <uint64_t>1 << store.old.line_bits)
     cdef Endpoint endpoint
-    cdef Slot* slot
-    if store.old_slots == NULL:
-        return
-    if end > store.old_slot_count:
-        end = store.old_slot_count
+    cdef Spot old, spot
+    cdef uint32_t i
     while store.moved < end:
-        slot = &store.old_slots[store.moved]
+        for i in range(LINE_PLACES):
+            set_spot(&store.old, store.moved, i, &old)
+            if is_free(&old):
+                break
+            read_endpoint(store, record_at(store, old.record[0]), &endpoint)
+            find_spot(store, &endpoint, hash_of(store, &endpoint), &spot)       # finding it moves it
         store.moved += 1
-        if slot.key != 0:
-            read_endpoint(store, record_at(store, slot.record), &endpoint)
-            find_slot(store, &endpoint, hash_endpoint(&store.key, &endpoint))   # finding it moves it
-    if store.moved == store.old_slot_count:
-        unmap(store.old_slots, store.old_slot_count * sizeof(Slot))
-        store.old_slots = NULL
+    if store.moved == <uint64_t>1 << store.old.line_bits:
+        free_places(&store.old)
 
 
-cdef inline uint64_t first_index(uint64_t hashed, uint64_t slot_count) noexcept nogil:
-    return ((hashed >> 32) * slot_count) >> 32
+cdef inline uint64_t first_index(uint64_t hashed, uint64_t size) noexcept nogil:
+    return ((hashed >> 32) * size) >> 32
 
 
-cdef uint64_t prepare_slot(const ContactStore* store, const Endpoint* endpoint) noexcept nogil:  # R0
-    """Hash an endpoint and prefetch its slot, so that the misses of a reply's contacts overlap."""
-    cdef uint64_t hashed = hash_endpoint(&store.key, endpoint)
-    prefetch(&store.slots[first_index(hashed, store.slot_count)])
+cdef inline uint64_t permute(const HashKey* key, uint64_t x) noexcept nogil:
+    """A keyed permutation of 48 bits, returned in the upper ones."""
+    cdef uint64_t mask = (<uint64_t>1 << KEY_BITS) - 1
+    x = (x ^ key.k0) * (key.k1 | 1) & mask
+    x = (x ^ x >> 24) * <uint64_t>0x9E3779B97F4A7C15 & mask
+    x = (x ^ x >> 24) * (key.k0 | 1) & mask
+    return (x ^ x >> 24) << (64 - KEY_BITS)
+
+
+cdef inline uint64_t hash_of(const ContactStore* store, const Endpoint* endpoint) noexcept nogil:
+    if store.family == FAMILY_V4:
+        return permute(&store.key, endpoint.low << 16 | endpoint.port)
+    return hash_endpoint(&store.key, endpoint)
+
+
+cdef uint64_t prepare_spot(const ContactStore* store, const Endpoint* endpoint) noexcept nogil:  # R0
+    """Hash an endpoint and prefetch its line, so that the misses of a reply's contacts overlap."""
+    cdef uint64_t hashed = hash_of(store, endpoint)
+    prefetch(&store.places.lines[home_line(&store.places, hashed)])
     return hashed
-
-
-cdef inline uint64_t key_of(const Endpoint* endpoint, uint64_t hashed) noexcept nogil:
-    if endpoint.family == FAMILY_V4:
-        return (<uint64_t>1 << KEY_USED) | (endpoint.low << 16) | endpoint.port
-    return (<uint64_t>1 << KEY_USED) | hashed
 
 
 cdef bint is_at(const ContactStore* store, uint32_t index, const Endpoint* endpoint) noexcept nogil:  # R0
@@ -112,41 +159,57 @@ cdef bint is_at(const ContactStore* store, uint32_t index, const Endpoint* endpo
     return other.low == endpoint.low and other.high == endpoint.high and other.port == endpoint.port
 
 
-cdef Slot* probe(const ContactStore* store, Slot* slots, uint64_t slot_count, const Endpoint* endpoint,
-                 uint64_t hashed) noexcept nogil:  # R0
-    """The slot that holds the endpoint, or the empty one where it belongs. Ends, for no table is ever full."""
-    cdef uint64_t key = key_of(endpoint, hashed)
-    cdef uint64_t i = first_index(hashed, slot_count)
-    while slots[i].key != 0:
-        if slots[i].key == key and (store.family == FAMILY_V4 or is_at(store, slots[i].record, endpoint)):
-            break
-        i += 1
-        if i == slot_count:
-            i = 0
-    return &slots[i]
+cdef bint search(const ContactStore* store, const Places* places, const Endpoint* endpoint, uint64_t hashed,
+                 Spot* out) noexcept nogil:  # R0
+    """Whether the endpoint stands in a table, and where; else the free place where it belongs, or no line at all."""
+    cdef bint is_exact = store.family == FAMILY_V4 and places.line_bits >= EXACT_LINE_BITS
+    cdef uint64_t mask = (<uint64_t>1 << places.line_bits) - 1
+    cdef uint64_t left = <uint64_t>1 << (places.line_bits - TAG_LINE_BITS) if is_exact else mask + 1
+    cdef uint64_t at = home_line(places, hashed)
+    cdef uint32_t i
+    while left:
+        i = first_hit(&places.lines[at], hashed, 0)
+        while i < LINE_PLACES:
+            set_spot(places, at, i, out)
+            if is_exact or is_at(store, out.record[0], endpoint):
+                return True
+            i = first_hit(&places.lines[at], hashed, i + 1)
+        i = first_free(&places.lines[at])
+        if i < LINE_PLACES:
+            set_spot(places, at, i, out)
+            return False
+        at = (at + 1) & mask
+        left -= 1
+    out.line = NULL
+    return False
 
 
-cdef Slot* find_slot(ContactStore* store, const Endpoint* endpoint, uint64_t hashed) noexcept nogil:  # R0
-    """The slot of an endpoint; its key is 0 when the endpoint is new."""
-    cdef Slot* slot = probe(store, store.slots, store.slot_count, endpoint, hashed)
-    cdef Slot* old
-    if slot.key == 0 and store.old_slots != NULL:
-        old = probe(store, store.old_slots, store.old_slot_count, endpoint, hashed)
-        if old.key != 0:
-            slot[0] = old[0]
-    return slot
+cdef bint find_spot(ContactStore* store, const Endpoint* endpoint, uint64_t hashed, Spot* out) noexcept nogil:  # R0
+    """Whether the endpoint is known, and its spot; else a free one, or none (no line)."""
+    cdef Spot old
+    if search(store, &store.places, endpoint, hashed, out):
+        return True
+    if store.old.lines == NULL or not search(store, &store.old, endpoint, hashed, &old):
+        return False
+    if out.line != NULL:
+        occupy(out, hashed, old.record[0], old.line.referrers[old.index])
+    else:
+        out[0] = old
+    return True
 
 
-cdef uint32_t add_record(ContactStore* store, Slot* slot, const Endpoint* endpoint, uint64_t hashed,
+cdef uint32_t add_record(ContactStore* store, Spot* spot, const Endpoint* endpoint, uint64_t hashed,
                          const uint8_t* node_id) noexcept nogil:  # R0
-    """Fill an empty slot that `find_slot` returned; NO_RECORD when the store is full. `node_id` may be NULL."""
+    """Fill the free spot that `find_spot` gave, for a first referrer; NO_RECORD when the store is full.
+
+    `node_id` may be NULL.
+    """
     cdef Record* record
     cdef uint8_t* address
-    if store.count >= store.capacity or <uint64_t>store.count * 16 >= store.slot_count * REFUSE_AT:
+    if (store.count >= store.capacity or spot.line == NULL
+            or <uint64_t>store.count * 32 >= place_count(&store.places) * REFUSE_AT):
         return NO_RECORD
-    slot.key = key_of(endpoint, hashed)
-    slot.record = store.count
-    slot.referrers = 0
+    occupy(spot, hashed, store.count, 1)
     record = record_at(store, store.count)
     if node_id != NULL:
         memcpy(record.id, node_id, 20)
@@ -158,13 +221,23 @@ cdef uint32_t add_record(ContactStore* store, Slot* slot, const Endpoint* endpoi
         write_be64(address, endpoint.high)
         write_be64(address + 8, endpoint.low)
     store.count += 1
-    return slot.record
+    return store.count - 1
+
+
+cdef uint32_t find_record(ContactStore* store, const Endpoint* endpoint) noexcept nogil:  # R0
+    """The record of an endpoint, or NO_RECORD."""
+    cdef Spot spot
+    if not find_spot(store, endpoint, hash_of(store, endpoint), &spot):
+        return NO_RECORD
+    return spot.record[0]
 
 
 cdef uint32_t count_referrers(ContactStore* store, uint32_t index) noexcept nogil:  # R0
+    """How many replies named a contact; at most 255 are counted."""
     cdef Endpoint endpoint
+    cdef Spot spot
     read_endpoint(store, record_at(store, index), &endpoint)
-    return find_slot(store, &endpoint, hash_endpoint(&store.key, &endpoint)).referrers
+    return spot.line.referrers[spot.index] if find_spot(store, &endpoint, hash_of(store, &endpoint), &spot) else 0
 
 
 cdef void push_record(ContactStore* store, RecordList* records, uint32_t index) noexcept nogil:  # R0
@@ -225,7 +298,7 @@ cdef uint32_t find_leader(const ContactStore* store, uint32_t index, uint32_t* l
 cdef class EndpointSet:
     """A ContactStore as Python sees it, for tests and tools: an exact set of compact endpoints of one family.
 
-    `capacity` bounds the endpoints held, `slots` is the initial table; raises MemoryError and ValueError.
+    `capacity` bounds the endpoints held, `slots` is the size of the first table; raises MemoryError and ValueError.
     """
     cdef ContactStore store
 
@@ -244,7 +317,7 @@ cdef class EndpointSet:
     def __contains__(self, packed):
         cdef Endpoint endpoint
         self.load(packed, &endpoint)
-        return find_slot(&self.store, &endpoint, hash_endpoint(&self.store.key, &endpoint)).key != 0
+        return find_record(&self.store, &endpoint) != NO_RECORD
 
     cdef int load(self, bytes packed, Endpoint* out) except -1:
         load_compact(packed, out)
@@ -253,21 +326,22 @@ cdef class EndpointSet:
         return 0
 
     def add(self, packed: bytes) -> int:
-        """Add a compact endpoint (6 or 18 bytes); returns how often it was added before, or -1 when the set is full."""
+        """Add a compact endpoint (6 or 18 bytes); returns how often it was added before, counted up to 255, or -1 when
+        the set is full."""
         cdef Endpoint endpoint
-        cdef Slot* slot
+        cdef Spot spot
+        cdef uint8_t before
         cdef uint64_t hashed
         self.load(packed, &endpoint)
-        hashed = prepare_slot(&self.store, &endpoint)
-        slot = find_slot(&self.store, &endpoint, hashed)
-        if slot.key == 0 and add_record(&self.store, slot, &endpoint, hashed, NULL) == NO_RECORD:
-            return -1
-        slot.referrers += 1
-        return slot.referrers - 1
+        hashed = prepare_spot(&self.store, &endpoint)
+        if not find_spot(&self.store, &endpoint, hashed, &spot):
+            return -1 if add_record(&self.store, &spot, &endpoint, hashed, NULL) == NO_RECORD else 0
+        before = spot.line.referrers[spot.index]
+        spot.line.referrers[spot.index] += before < MAX_REFERRERS
+        return before
 
     def tend(self, budget: int) -> bool:
-        """Start to grow when that is due, and move up to `budget` slots; returns whether a move is under way."""
-        if needs_growth(&self.store) and not start_growth(&self.store):
+        """Start to grow when that is due, and move up to `budget` places; returns whether growth is under way."""
+        if not tend_store(&self.store, budget):
             raise MemoryError("no memory for a larger set")
-        move_slots(&self.store, budget)
-        return self.store.old_slots != NULL
+        return is_growing(&self.store)

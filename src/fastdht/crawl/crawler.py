@@ -30,9 +30,10 @@ from fastdht.types import Endpoint
 
 DEPTHS = ("fast", "standard", "exhaustive", "random", "own")    # in the order of _ext/questions.pxd
 TRANSACTIONS = 131_072
-FIRST_SLOTS = 1 << 22       # of the seen set: 64 MB, room for 2.8 million contacts before it grows
+FIRST_SLOTS = 10 << 18      # of the seen set: 27 MB, room for 2.1 million contacts before it grows
 ADDRESS_CELLS = 1 << 20
 TICK_US = 100_000
+GROWTH_TICK_US = 20_000     # while a set grows: each step is short, and asking waits for the last
 BLOCK_ROWS = 16_384         # handed over at once: a thread woken for a few rows costs more than it writes …
 BLOCK_US = 1_000_000        # … or what there is after a second
 WRITES_AHEAD = 4            # blocks handed to the writer and not yet written
@@ -195,6 +196,7 @@ class Crawl:
             self._pass = current
             try:
                 current.frontier.offer(seeds, self.config.family)
+                await asyncio.get_running_loop().run_in_executor(writer, current.frontier.make_ready)
                 current.engine.start()
                 await self._drive(current, writer)
             finally:
@@ -209,12 +211,13 @@ class Crawl:
 
     async def _drive(self, current: Pass, writer: ThreadPoolExecutor) -> None:
         last_us = self._clock()
+        tick_us = TICK_US
         while not self.is_stopped and not current.frontier.is_exhausted():
-            await asyncio.sleep(TICK_US / SECOND_US)
+            await asyncio.sleep(tick_us / SECOND_US)
             now_us = self._clock()
-            late_us = max(0, now_us - last_us - TICK_US)
+            late_us = max(0, now_us - last_us - tick_us)
             self._longest_late_us = max(self._longest_late_us, late_us)
-            current.frontier.tend()
+            tick_us = GROWTH_TICK_US if current.frontier.tend() else TICK_US
             self._reap()
             is_due = current.frontier.rows_waiting() >= BLOCK_ROWS or now_us - self._taken_us >= BLOCK_US
             if is_due and len(self._writes) < WRITES_AHEAD:

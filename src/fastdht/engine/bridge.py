@@ -2,7 +2,8 @@
 
 A Walk is one traversal: a branch (a shortlist slot) per address family, their results merged. A Lookup is one
 caller's handle on a Walk, with its own place in the stream; calls with the same target share a Walk, and its traffic
-stops when the last handle has been cancelled. Memory is bounded by the peers a shortlist keeps.
+stops when the last handle has been cancelled. Memory is bounded by the peers a shortlist keeps, and by one answer for
+each query of a walk that is read.
 What was found stays packed until somebody looks: thousands of lookups a second pay for what they read, no more. A
 branch lets go of its walk when it ends, so that nothing is left for the garbage collector.
 """
@@ -10,21 +11,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from typing import Any, NamedTuple
 
+from fastdht._ext import krpc
 from fastdht.config import LookupConfig
-from fastdht.engine.engine import Engine
+from fastdht.engine.engine import Engine, Outcome
 from fastdht.errors import LookupFailed, NodeClosed
 from fastdht.lookup.machine import LookupState, Machine
 from fastdht.stats import LookupReport
-from fastdht.types import Endpoint, NodeId
+from fastdht.types import Contact, Endpoint, NodeId
+
+WalkKey = tuple[int, bytes, bool, bool]     # method, target, noseed, scrape: what makes two calls share a walk
 
 OUTCOMES = {LookupState.LATE: "late", LookupState.EXHAUSTED: "exhausted"}
+
+
+class Answer(NamedTuple):
+    """One node's answer that holds more than nodes: who, round trip and time of arrival in µs, krpc.parse of it."""
+
+    contact: Contact
+    rtt_us: int
+    received_us: int
+    slots: dict[str, Any]
 
 
 class Branch(Machine):
     """One family's part of a walk: its policy, told of results and its end by the engine."""
 
-    __slots__ = ("engine", "slot", "walk")
+    __slots__ = ("engine", "reader", "slot", "walk")
 
     def __init__(self, walk: Walk, engine: Engine, alpha: int) -> None:
         self.alpha = alpha
@@ -32,6 +46,7 @@ class Branch(Machine):
         self.walk: Walk | None = walk
         self.engine = engine
         self.slot = -1
+        self.reader = 0
 
     def on_results(self) -> None:
         if self.walk is not None and self.walk.is_watched:
@@ -40,8 +55,18 @@ class Branch(Machine):
     def on_finished(self) -> None:
         """Free the slot, leave what it knew with the walk, and let go of it."""
         walk, self.walk = self.walk, None
+        if self.reader:
+            self.engine.forget_reader(self.reader)
+            self.reader = 0
         if walk is not None:
             walk.on_branch_end(self, self.engine.finish_lookup(self.slot))
+
+    def on_answer(self, outcome: Outcome) -> None:
+        source, rtt_us, datagram, _ = outcome
+        slots = krpc.parse(datagram, 4 if len(source) == 6 else 6) if datagram is not None else None
+        if self.walk is not None and slots is not None and "id" in slots:
+            contact = Contact(NodeId(slots["id"]), Endpoint.unpack(source))
+            self.walk.on_answer(Answer(contact, rtt_us, self.engine.clock(), slots))
 
     def on_failed(self, error: Exception) -> None:
         if self.walk is not None:
@@ -52,17 +77,20 @@ class Branch(Machine):
 class Walk:
     """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
 
-    __slots__ = ("config", "error", "handles", "is_cancelled", "is_watched", "key", "noseed", "report", "target",
-                 "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values", "_waiters")
+    __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "is_watched", "key", "noseed", "report",
+                 "stops", "target", "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values",
+                 "_waiters")
 
     def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
-                 key: tuple[int, bytes, bool] | None = None) -> None:
+                 key: WalkKey | None = None) -> None:
         self.target = target
         self.config = config
         self.key = key
         self.report: LookupReport | None = None
         self.error: Exception | None = None
         self.handles = 0
+        self.answers: list[Answer] = []         # of a walk that is read; at most one for each query
+        self.stops: list[tuple[Lookup, Callable[[Answer], bool]]] = []
         self.is_cancelled = False
         self.is_watched = False                 # somebody iterates, and wants to hear of each result
         self._branches: list[Branch] = []
@@ -75,15 +103,20 @@ class Walk:
         self._waiters: list[asyncio.Future[None]] | None = None
 
     def start(self, engines: Sequence[Engine], method: int, seeds: Sequence[bytes] = (), *, is_fixed: bool = False,
-              noseed: bool = False) -> bool:
-        """Open a branch on every engine; False when none had a free slot."""
+              noseed: bool = False, scrape: bool = False, is_read: bool = False) -> bool:
+        """Open a branch on every engine; False when none had a free slot. `is_read`: answers are kept as they come."""
         alpha = len(seeds) if is_fixed else self.config.alpha
         self._started_us = now = engines[0].clock()
         for engine in engines:
             branch = Branch(self, engine, alpha)
-            branch.slot = engine.open_lookup(branch, method, self.target, self.config, now, seeds, noseed, is_fixed)
+            if is_read:
+                branch.reader = engine.add_reader(branch.on_answer)
+            branch.slot = engine.open_lookup(branch, method, self.target, self.config, now, seeds, noseed, is_fixed,
+                                             scrape, branch.reader)
             if branch.slot >= 0:
                 self._branches.append(branch)
+            elif is_read:
+                engine.forget_reader(branch.reader)
         self._open = len(self._branches)
         return self._open > 0
 
@@ -113,9 +146,16 @@ class Walk:
         if self._open == 0:
             elapsed_us = branch.engine.clock() - self._started_us
             self.report = LookupReport(self.target, self._outcome(), elapsed_us, self._results)
-            self._branches = []
+            self._branches, self.stops = [], []
             self._on_end(self)
             self.wake()
+
+    def on_answer(self, answer: Answer) -> None:
+        self.answers.append(answer)
+        for lookup, is_enough in self.stops:
+            if is_enough(answer):
+                lookup.cancel()
+        self.wake()
 
     def waiter(self) -> asyncio.Future[None]:
         """A future that ends with the next news."""
@@ -175,6 +215,30 @@ class Lookup:
                 return
             else:
                 await walk.waiter()
+
+    async def answers(self) -> AsyncIterator[Answer]:
+        """Answers as they come, to the end of the lookup; of a walk that is read. Raises as awaiting it does."""
+        position = 0
+        walk = self._walk
+        while True:
+            if position < len(walk.answers):
+                position += 1
+                yield walk.answers[position - 1]
+            elif self._is_cancelled:
+                return
+            elif walk.report is not None:
+                self._raise_failure(walk.report)
+                return
+            else:
+                await walk.waiter()
+
+    def stop_when(self, is_enough: Callable[[Answer], bool]) -> None:
+        """Cancel as soon as an answer satisfies: before anything more is asked for it."""
+        for answer in self._walk.answers:
+            if is_enough(answer):
+                self.cancel()
+                return
+        self._walk.stops.append((self, is_enough))
 
     def _raise_failure(self, report: LookupReport) -> None:
         if self._walk.error is not None:

@@ -1,0 +1,6 @@
+from typing import TypeVar
+
+T = TypeVar("T", bound=tuple[str, int])
+
+def unpack_endpoint(cls: type[T], packed: bytes) -> T: ...
+def unpack_values(cls: type[T], records: bytes) -> list[T]: ...
