@@ -17,7 +17,7 @@ from tests.oracle.frontier import EXHAUSTIVE, FAST, STANDARD, Question, SlowFron
 
 OWN_ID = b"\x5a" * 20
 WINDOW = 12
-SLOTS = 256            # grows at 176 contacts, while old slots move
+SLOTS = 256            # makes 320 places: grows at 260 contacts, while old places move
 
 
 class Walk:
@@ -32,7 +32,7 @@ class Walk:
         self.slow = SlowFrontier(OWN_ID, depth, zone, zone_bits, max_contacts)
         self.ids = [self.random.randbytes(20) for _ in range(90)] + [OWN_ID]
         self.ids += [OWN_ID[:1] + self.random.randbytes(19) for _ in range(30)]
-        self.places = [bytes([127, 0, i // 16, 1]) + (i % 16).to_bytes(2, "big") for i in range(190)]
+        self.places = [bytes([127, 0, i // 16, 1]) + (i % 16).to_bytes(2, "big") for i in range(280)]
         self.places += [bytes([10, 0, 0, i, 1, 1]) for i in range(8)]
         self.out: list[tuple[Question, bool]] = []
         self.rows: list[tuple[str, int, str, str]] = []
@@ -62,7 +62,10 @@ class Walk:
             self.take_rows()
 
     def ask(self) -> None:
-        question = drive.ask(self.fast, 0)
+        question, is_growing = drive.ask(self.fast, 0), True
+        while question is None and is_growing:
+            is_growing = self.fast.tend(8)
+            question = drive.ask(self.fast, 0)
         if question is None:
             in_flight = sum(not is_stalled for _, is_stalled in self.out)
             assert in_flight == WINDOW or not self.slow.ready()
@@ -219,3 +222,34 @@ def test_address_with_many_nodes_when_paced_is_asked_at_its_rate_and_wholly(seed
         for last in range(first, len(sent)):
             assert last - first + 1 <= (sent[last] - sent[first]) / 1e6 + 4 + 1e-3
 
+
+def test_crowded_address_that_alone_keeps_the_crawl_going_is_given_up_after_its_time() -> None:
+    frontier = Frontier(OWN_ID, AddressFilter(["127.0.0.0/8"]), address_rate=1.0, address_burst=4)
+    frontier.offer(b"".join(bytes([127, 0, 0, 1, 1, port]) for port in range(15)))
+    frontier.offer(bytes([127, 0, 0, 2, 1, 1]))
+    asked = []
+    while (question := drive.ask(frontier, 0)) is not None:
+        asked.append(question)
+    assert len(asked) == 4 + 1
+    for question in asked:
+        drive.answer(frontier, question, None)
+    second = 1_000_000
+    asked = [question for now in range(second, 10 * second, second) if (question := drive.ask(frontier, now))]
+    for question in asked:
+        drive.answer(frontier, question, None)
+    assert frontier.give_up_crowded(10 * second - 1, 10 * second) == 0
+    assert not frontier.is_exhausted()
+    left = 11 - len(asked)
+    assert len(asked) in (8, 9)             # the wheel rounds up by 33 ms
+    assert frontier.give_up_crowded(10 * second, 10 * second) == left == frontier.counters()["not_asked"]
+    assert frontier.is_exhausted()
+    assert frontier.give_up_crowded(20 * second, 10 * second) == 0
+
+
+def test_crowded_address_when_others_are_still_asked_is_not_given_up() -> None:
+    frontier = Frontier(OWN_ID, AddressFilter(["127.0.0.0/8"]), address_rate=1.0, address_burst=1, max_in_flight=2)
+    frontier.offer(b"".join(bytes([127, 0, 0, 1, 1, port]) for port in range(3)))
+    frontier.offer(bytes([127, 0, 0, 2, 1, 1]))
+    assert drive.ask(frontier, 0) is not None
+    assert frontier.give_up_crowded(10**8, 1) == 0          # 127.0.0.2 still waits for its turn
+    assert drive.ask(frontier, 10**8) is not None
