@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -224,26 +225,24 @@ def test_address_with_many_nodes_when_paced_is_asked_at_its_rate_and_wholly(seed
 
 
 def test_crowded_address_that_alone_keeps_the_crawl_going_is_given_up_after_its_time() -> None:
-    frontier = Frontier(OWN_ID, AddressFilter(["127.0.0.0/8"]), address_rate=1.0, address_burst=4)
-    frontier.offer(b"".join(bytes([127, 0, 0, 1, 1, port]) for port in range(15)))
-    frontier.offer(bytes([127, 0, 0, 2, 1, 1]))
-    asked = []
-    while (question := drive.ask(frontier, 0)) is not None:
-        asked.append(question)
-    assert len(asked) == 4 + 1
-    for question in asked:
-        drive.answer(frontier, question, None)
-    second = 1_000_000
-    asked = [question for now in range(second, 10 * second, second) if (question := drive.ask(frontier, now))]
-    for question in asked:
-        drive.answer(frontier, question, None)
-    assert frontier.give_up_crowded(10 * second - 1, 10 * second) == 0
-    assert not frontier.is_exhausted()
-    left = 11 - len(asked)
-    assert len(asked) in (8, 9)             # the wheel rounds up by 33 ms
-    assert frontier.give_up_crowded(10 * second, 10 * second) == left == frontier.counters()["not_asked"]
-    assert frontier.is_exhausted()
-    assert frontier.give_up_crowded(20 * second, 10 * second) == 0
+    second, patience = 1_000_000, 10_000_000
+    crowd, other = bytes([127, 0, 0, 1]), bytes([127, 0, 0, 2])
+    frontier = Frontier(OWN_ID, AddressFilter(["127.0.0.0/8"]), depth=FAST, address_rate=1.0, address_burst=4)
+    frontier.offer(b"".join(crowd + bytes([1, port]) for port in range(15)) + other + bytes([1, 1]))
+    asked: list[tuple[bytes, int]] = []
+    now = given_up = 0
+    while not frontier.is_exhausted():
+        while (question := drive.ask(frontier, now)) is not None:
+            asked.append((question[0], now))
+            drive.answer(frontier, question, question[0] + bytes(14))
+        given_up += frontier.give_up_crowded(now, patience)
+        now += second // 10
+    last_other = max(when for place, when in asked if place[:4] == other)
+    assert last_other < second
+    assert last_other + patience <= max(when for _, when in asked) + second <= last_other + patience + 2 * second
+    times = Counter(place for place, _ in asked if place[:4] == crowd)
+    assert max(times.values()) == 2                         # the second question is for a witness of the id
+    assert given_up == frontier.counters()["not_asked"] == 15 - list(times.values()).count(2)
 
 
 def test_crowded_address_when_others_are_still_asked_is_not_given_up() -> None:
