@@ -78,7 +78,8 @@ class Walk:
     """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
 
     __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "key", "report", "stops", "target",
-                 "_branches", "_callers", "_known", "_on_end", "_open", "_results", "_started_us", "_values", "_waiters")
+                 "_branches", "_callers", "_known", "_on_end", "_open", "_results", "_started_us", "_values",
+                 "_waiters")
 
     def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
                  key: WalkKey | None = None) -> None:
