@@ -199,7 +199,8 @@ cdef void name_target(const Message* message, uint8_t* out) noexcept nogil:  # R
         sha1(message.value.data, message.value.size, out)
         return
     memcpy(named, message.key.data, KEY_SIZE)
-    memcpy(named + KEY_SIZE, message.salt.data, message.salt.size)
+    if message.salt.size:           # else its data may be NULL, which memcpy must not see
+        memcpy(named + KEY_SIZE, message.salt.data, message.salt.size)
     sha1(named, KEY_SIZE + message.salt.size, out)
 
 
