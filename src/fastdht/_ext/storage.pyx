@@ -235,6 +235,8 @@ cdef void park(State state, const Message* message, const Put* put, const Endpoi
     put_raw(&writer, put.value.data, put.value.size)
     parked.signed_size = <uint16_t>(writer.at - parked.signed_part)
     state.parked.park(parked)
+    if state.has_log:
+        state.log.note(message, source)
     if not message.read_only:
         offer_to_table(state, message, source, now_us)
 
