@@ -104,6 +104,8 @@ class Asking:
                    ) -> tuple[bytes, int]:
         """The answer to what `send` asks, as it came, and the round trip in µs. Raises NoResponse."""
         engine = self._engine_for(endpoint)
+        if self._config.blocklist is not None and endpoint.ip in self._config.blocklist:
+            raise NoResponse(f"{endpoint} is on the block list; it is not asked")
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         send(engine, lambda outcome: settle(future, outcome))
         _, rtt_us, datagram, is_refused = await future
