@@ -90,7 +90,7 @@ class Walk:
         self.error: Exception | None = None
         self.handles = 0
         self.answers: list[Answer] = []         # of a walk that is read; at most one for each query
-        self.stops: list[tuple[Lookup, Callable[[Answer], bool]]] = []
+        self.stops: list[tuple[Reading, Callable[[Answer], bool]]] = []
         self.is_cancelled = False
         self.is_watched = False                 # somebody iterates, and wants to hear of each result
         self._branches: list[Branch] = []
@@ -152,9 +152,9 @@ class Walk:
 
     def on_answer(self, answer: Answer) -> None:
         self.answers.append(answer)
-        for lookup, is_enough in self.stops:
+        for reading, is_enough in self.stops:
             if is_enough(answer):
-                lookup.cancel()
+                reading.cancel()
         self.wake()
 
     def waiter(self) -> asyncio.Future[None]:
@@ -216,30 +216,6 @@ class Lookup:
             else:
                 await walk.waiter()
 
-    async def answers(self) -> AsyncIterator[Answer]:
-        """Answers as they come, to the end of the lookup; of a walk that is read. Raises as awaiting it does."""
-        position = 0
-        walk = self._walk
-        while True:
-            if position < len(walk.answers):
-                position += 1
-                yield walk.answers[position - 1]
-            elif self._is_cancelled:
-                return
-            elif walk.report is not None:
-                self._raise_failure(walk.report)
-                return
-            else:
-                await walk.waiter()
-
-    def stop_when(self, is_enough: Callable[[Answer], bool]) -> None:
-        """Cancel as soon as an answer satisfies: before anything more is asked for it."""
-        for answer in self._walk.answers:
-            if is_enough(answer):
-                self.cancel()
-                return
-        self._walk.stops.append((self, is_enough))
-
     def _raise_failure(self, report: LookupReport) -> None:
         if self._walk.error is not None:
             raise self._walk.error
@@ -263,6 +239,36 @@ class Lookup:
                 self._walk.cancel()
             else:
                 self._walk.wake()
+
+
+class Reading(Lookup):
+    """A lookup whose answers are read one by one, as BEP 33, 44 and 51 need; its walk was started with `is_read`."""
+
+    __slots__ = ()
+
+    async def answers(self) -> AsyncIterator[Answer]:
+        """Answers as they come, to the end of the lookup. Raises as awaiting it does."""
+        position = 0
+        walk = self._walk
+        while True:
+            if position < len(walk.answers):
+                position += 1
+                yield walk.answers[position - 1]
+            elif self._is_cancelled:
+                return
+            elif walk.report is not None:
+                self._raise_failure(walk.report)
+                return
+            else:
+                await walk.waiter()
+
+    def stop_when(self, is_enough: Callable[[Answer], bool]) -> None:
+        """Cancel as soon as an answer satisfies: before anything more is asked for it."""
+        for answer in self._walk.answers:
+            if is_enough(answer):
+                self.cancel()
+                return
+        self._walk.stops.append((self, is_enough))
 
 
 def closed_error() -> NodeClosed:
