@@ -56,7 +56,8 @@ class Asking:
         running = self._walks.get(key)
         if running is not None and running.config is config:
             return running
-        return self._start(Walk(target, config, self._forget, key), method, self._entry_hosts(), noseed, scrape, is_read)
+        walk = Walk(target, config, self._forget, key)
+        return self._start(walk, method, self._entry_hosts(), noseed, scrape, is_read)
 
     def _start(self, walk: Walk, method: int, seeds: Sequence[bytes], noseed: bool, scrape: bool, is_read: bool, *,
                is_fixed: bool = False) -> Walk:
