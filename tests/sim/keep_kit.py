@@ -97,6 +97,21 @@ class Population:
         """Begin to replace and to correct."""
         self._task = asyncio.create_task(self._live())
 
+    @property
+    def nodes(self) -> list[QuietNode]:
+        return [member.node for member in self.members]
+
+    def node(self) -> QuietNode:
+        """A random one."""
+        return self.rng.choice(self.members).node
+
+    async def kill(self, nodes: list[QuietNode]) -> None:
+        """Close these without a word to others."""
+        for member in [member for member in self.members if member.node in nodes]:
+            self.members.remove(member)
+            self._remove(member.contact)
+            await member.node.close()
+
     async def whole(self, number: int) -> Node:
         """A whole node, started and joined, outside the population."""
         hosts = [str(member.contact.endpoint) for member in self.rng.sample(self.members, 8)]
