@@ -7,6 +7,7 @@ for itself, each has its table corrected from the known population every fifteen
 from __future__ import annotations
 
 import asyncio
+import math
 from bisect import insort
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -93,9 +94,9 @@ class Population:
         for member in self.members:
             await member.node.close()
 
-    def live(self) -> None:
+    def live(self, *, replaces: bool = True) -> None:
         """Begin to replace and to correct."""
-        self._task = asyncio.create_task(self._live())
+        self._task = asyncio.create_task(self._live(HALF_LIFE_S / (self._count / 2) if replaces else math.inf))
 
     @property
     def nodes(self) -> list[QuietNode]:
@@ -121,8 +122,7 @@ class Population:
         await node.joined()
         return node
 
-    async def _live(self) -> None:
-        gap = HALF_LIFE_S / (self._count / 2)
+    async def _live(self, gap: float) -> None:
         next_death = self.loop.time() + gap
         while True:
             due = min(self.members, key=lambda member: member.correct_at)
