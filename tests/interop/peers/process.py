@@ -56,7 +56,7 @@ class Peer:
 
     name: ClassVar[str]
     programs: ClassVar[tuple[str, ...]] = ()
-    can_hold_items: ClassVar[bool] = False          # BEP 44, as server and as client
+    letters: ClassVar[bytes | None] = None          # with which its `v` begins; None for those that send none
 
     def __init__(self, ip: str, folder: Path) -> None:
         self.endpoint = Endpoint(ip, free_port())

@@ -14,6 +14,7 @@ from typing import Any
 import libtorrent as lt
 
 WAIT_MS = 200
+IMPLIED_PORT = 2            # a flag of dht_announce that the binding has no name for
 SECONDS = 20.0              # in which whatever was asked for has happened, or will not
 
 
@@ -54,7 +55,7 @@ class Child:
         return [f"{ip}:{port}" for ip, port in found.peers()] if found else []
 
     def do_announce(self, info_hash: str, port: int) -> None:
-        self.session.dht_announce(lt.sha1_hash(bytes.fromhex(info_hash)), port)
+        self.session.dht_announce(lt.sha1_hash(bytes.fromhex(info_hash)), port, 0 if port else IMPLIED_PORT)
 
     def do_put(self, v: str) -> dict[str, Any]:
         """Store a byte string; how many nodes took it."""
