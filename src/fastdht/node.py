@@ -30,6 +30,7 @@ from fastdht.engine.upkeep import Upkeep
 from fastdht.errors import ConfigError
 from fastdht.ops.keeping import Keeping
 from fastdht.ops.swarms import SwarmCalls
+from fastdht.ops.updates import Updates
 from fastdht.ops.watching import QueryWatch, Watching
 from fastdht.persist.state import SavedSocket
 from fastdht.types import Endpoint, NodeId
@@ -37,7 +38,7 @@ from fastdht.types import Endpoint, NodeId
 WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the closest may refuse it
 
 
-class Node(Keeping, SwarmCalls, Watching):
+class Node(Keeping, Updates, SwarmCalls, Watching):
     """A participant of the DHT, used as `async with Node(...) as node:`.
 
     bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
