@@ -27,7 +27,7 @@ def join(net: Network) -> str:
 def get_peers(net: Network) -> str:
     """It finds the torrent's only peer, which only our nodes know."""
     if isinstance(net.peer, ObedientPeer):
-        return YES if net.door.endpoint in net.peer.look_up(net.torrent) else "not found"
+        return YES if net.door.endpoint in net.peer.look_up(net.torrent, net.door.endpoint) else "not found"
     first, second, *_ = (int(part) for part in net.door.endpoint.ip.split("."))
     misread = f"kept from 54.58.{first}.{second}:"              # "6:" and half of the address
     until(lambda: net.peer.endpoint.ip in net.door.visitors or misread in net.peer.log_tail(),
@@ -60,7 +60,7 @@ def read_only(net: Network) -> str:
     try:
         reader.start(net.ours.endpoints, read_only=True)
         until(lambda: [heard for heard in list(net.ours.heard) if heard.source == reader.endpoint], "it asks something")
-        reader.look_up(net.torrent)
+        reader.look_up(net.torrent, net.door.endpoint)
         asked = [heard for heard in list(net.ours.heard) if heard.source == reader.endpoint]
         assert all(heard.message.get(b"ro") == 1 for heard in asked)
         return "listed" if reader.endpoint in contacts(net) else YES
