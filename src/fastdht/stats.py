@@ -268,8 +268,8 @@ class Samples:
 class SocketStats:
     """One bound address of a node: what its tables hold now, and what it has counted since the start.
 
-    lookups and transactions: running now. info_hashes and peers: stored for others. counters: datagrams by fate, by
-    the names of Core.counters. methods: queries served, by name. socket: bytes, datagrams and calls.
+    lookups and transactions: running now. info_hashes, peers and items: stored for others. counters: datagrams by
+    fate, by the names of Core.counters. methods: queries served, by name. socket: bytes, datagrams and calls.
     """
 
     endpoint: Endpoint
@@ -279,6 +279,7 @@ class SocketStats:
     transactions: int
     info_hashes: int
     peers: int
+    items: int
     counters: dict[str, int]
     methods: dict[str, int]
     socket: dict[str, int]
@@ -305,6 +306,11 @@ class NodeStats:
     def peers(self) -> int:
         """Peers stored for others."""
         return sum(each.peers for each in self.sockets)
+
+    @property
+    def items(self) -> int:
+        """Items stored for others (BEP 44)."""
+        return sum(each.items for each in self.sockets)
 
     def total(self, counter: str) -> int:
         """A counter summed over all addresses; raises KeyError for a name that none counts."""

@@ -13,6 +13,7 @@ from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
 from fastdht._ext.packets cimport Incoming
+from fastdht._ext.peers_dump cimport dump_peers, load_peers
 from fastdht._ext.queries cimport ask_closest, ping_contact, pump, wake_lookups
 from fastdht._ext.reception cimport receive_one
 from fastdht._ext.replies cimport handle_silence, handle_stall
@@ -108,9 +109,9 @@ cdef class Core(DirectQueries):
         finish_put(self.state, slot, SIGNATURE_UNKNOWN if ok is None else SIGNATURE_GOOD if ok else SIGNATURE_BAD, now_us)
 
     def step_lookups(self, list branches, int64_t now_us) -> None:
-        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of results and end.
+        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of its end.
 
-        An exception in a step fails that lookup only.
+        It is told of results too once `watch_lookup` was called. An exception in a step fails that lookup only.
         """
         cdef ShortlistPool pool = self.state.shortlists
         cdef uint32_t slot, left = pool.dirty_count
@@ -125,7 +126,7 @@ cdef class Core(DirectQueries):
             branch = branches[slot]
             try:
                 wanted = branch.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
-                if view.flags & FLAG_RESULTS:
+                if view.flags & FLAG_RESULTS and pool.lists[slot].is_watched:
                     branch.on_results()
                 if wanted < 0:
                     branch.on_finished()
@@ -189,6 +190,10 @@ cdef class Core(DirectQueries):
         self.state.shortlists.close(slot)
         return result
 
+    def watch_lookup(self, uint32_t slot) -> None:
+        """Have the lookup's branch told of results as they come; most callers only want to hear of the end."""
+        self.state.shortlists.lists[slot].is_watched = True
+
     def lookup_values(self, uint32_t slot) -> list:
         """Compact endpoints of the peers found since the last call."""
         return self.state.shortlists.take_values(slot)
@@ -234,6 +239,14 @@ cdef class Core(DirectQueries):
     def expire_peers(self, uint32_t budget, int64_t now_us) -> int:
         """Look at up to `budget` stored swarms for peers past their time; returns how many peers went."""
         return self.state.peers.expire(now_us, budget)
+
+    def dump_peers(self, int64_t now_us) -> bytes:
+        """The announced peers, for a later process; peers_dump.pyx has the format."""
+        return dump_peers(self.state.peers, now_us)
+
+    def load_peers(self, bytes data, int64_t now_us, int64_t away_us=0) -> int:
+        """Add peers that were dumped `away_us` ago; returns how many. Raises ValueError for what is no such dump."""
+        return load_peers(self.state.peers, data, now_us, away_us)
 
     def expire_items(self, uint32_t budget, int64_t now_us) -> int:
         """Look at up to `budget` stored items for those past their time; returns how many went."""

@@ -221,7 +221,8 @@ cdef class PeerStore(PeerSlab):
     cdef uint32_t expire(self, int64_t now_us, uint32_t budget) noexcept nogil:  # R0
         """Look at up to `budget` records, going on where the last call stopped; returns how many were removed."""
         cdef uint32_t removed = 0
-        cdef uint32_t left = self.info_hash_count
+        # A swarm that the last call left half-way is come back to.
+        cdef uint32_t left = self.info_hash_count + (self.expire_index != no_peer())
         cdef uint32_t swarm, i
         while budget and left and self.info_hash_count:
             if self.expire_position >= self.info_hash_count:

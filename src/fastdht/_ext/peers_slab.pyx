@@ -147,7 +147,7 @@ cdef class PeerSlab:
             self.chunk_lists[<size_t>swarm * self.chunks_per_swarm + (s.count >> CHUNK_SHIFT)] = chunk
         s.count += 1
         s.seeds += is_seeding(peer)
-        s.seen_us = peer.seen_us
+        s.seen_us = max(s.seen_us, peer.seen_us) if s.count > 1 else peer.seen_us
         self.peer_at(swarm, s.count - 1)[0] = peer[0]
         self.peer_count += 1
 
@@ -155,7 +155,7 @@ cdef class PeerSlab:
         """Overwrite a record with a later one of the same ip and port."""
         self.swarms[swarm].seeds += is_seeding(peer)
         self.swarms[swarm].seeds -= is_seeding(self.peer_at(swarm, index))
-        self.swarms[swarm].seen_us = peer.seen_us
+        self.swarms[swarm].seen_us = max(self.swarms[swarm].seen_us, peer.seen_us)
         self.peer_at(swarm, index)[0] = peer[0]
 
     cdef void remove(self, uint32_t swarm, uint32_t index) noexcept nogil:  # R0

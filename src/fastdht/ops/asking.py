@@ -14,6 +14,7 @@ from fastdht.config import SECOND_US, CoreConfig, LookupConfig
 from fastdht.engine.bridge import Lookup, Walk, WalkKey, closed_error
 from fastdht.engine.engine import Engine, Outcome
 from fastdht.engine.names import HostList
+from fastdht.engine.saving import Saver
 from fastdht.errors import ConfigError, DHTError, NoResponse, RemoteError
 from fastdht.stats import ClosestContact, LookupReport, WriteOutcome
 from fastdht.types import Endpoint, NodeId
@@ -30,6 +31,7 @@ class Asking:
     _lookup: LookupConfig
     _write_lookup: LookupConfig     # wider, as the closest may refuse a write
     _hosts: HostList
+    _saver: Saver | None
     _clock: Callable[[], int]
     _engines: list[Engine]
     _walks: dict[WalkKey, Walk]
@@ -64,11 +66,11 @@ class Asking:
             del self._walks[walk.key]
 
     def _entry_hosts(self) -> tuple[bytes, ...]:
-        """Numeric bootstrap hosts, for as long as the tables are empty."""
+        """Numeric bootstrap hosts and saved contacts, for as long as the tables are empty."""
         for engine in self._engines:
             if len(engine.core.table):
                 return ()
-        return self._hosts.numeric()
+        return self._hosts.numeric() + (self._saver.entries() if self._saver is not None else ())
 
     async def _write_to(self, found: ClosestContact, method: int, **arguments: Any) -> tuple[WriteOutcome, bool]:
         """Write to one node; a lost datagram is worth one repetition, as the token stays good for minutes.

@@ -13,7 +13,7 @@ from fastdht.config import SECOND_US
 from fastdht.engine.bridge import Answer
 from fastdht.errors import ConfigError, LookupFailed
 from fastdht.ops.asking import GET_PEERS, SAMPLE_INFOHASHES, Asking
-from fastdht.stats import LookupReport, NodeSamples, Samples, ScrapeAnswer, Swarm, SwarmCount
+from fastdht.stats import NodeSamples, Samples, ScrapeAnswer, Swarm, SwarmCount
 from fastdht.types import ID_SIZE, Endpoint, InfoHash, NodeId
 
 MAX_INTERVAL = 21_600       # seconds; BEP 51 allows no more
@@ -69,7 +69,6 @@ class SwarmCalls(Asking):
         try:
             return await self.scrape(info_hash)
         except LookupFailed as error:
-            assert isinstance(error.report, LookupReport)
             nobody = count_of(Filter())
             return Swarm(info_hash, nobody, nobody, (), error.report)
 
