@@ -173,7 +173,7 @@ class Looking:
         for _ in range(at_once):
             self.running += 1
             self.open_next((entry,))
-        self.engine.on_timer()
+        self.engine.work()
 
     def on_report(self, walk: Walk) -> None:
         assert walk.report is not None
@@ -228,7 +228,7 @@ class Crawling:
 
     def start(self, entry: bytes) -> None:
         self.frontier.offer(entry)
-        self.engine.on_timer()
+        self.engine.work()
 
     def is_over(self) -> bool:
         self.found += len(self.frontier.take_found()) // 48

@@ -5,15 +5,21 @@ from fastdht import bencode
 from fastdht.config import LookupConfig
 from fastdht.engine.bridge import Lookup
 from fastdht.errors import (
-    ConfigError, DecodeError, DHTError, LocalProtocolError, LookupFailed, NodeClosed, NoResponse, PersistError,
-    RemoteError, WriteRejected)
+    ConfigError, DecodeError, DHTError, LocalProtocolError, LookupFailed, NodeClosed, NoResponse, NotFound,
+    PersistError, RemoteError, WriteRejected)
+from fastdht.items import load_item, make_item, sign_item
 from fastdht.node import Node
-from fastdht.stats import ClosestContact, LookupReport, Pong, WriteOutcome, WriteReport
-from fastdht.types import Contact, Endpoint, InfoHash, NodeId
+from fastdht.ops.watching import Observer
+from fastdht.stats import (
+    ClosestContact, ItemCopy, ItemReport, LookupReport, NodeSamples, NodeStats, Pong, Samples, ScrapeAnswer,
+    SocketStats, Swarm, SwarmCount, WriteOutcome, WriteReport)
+from fastdht.types import Contact, Endpoint, IncomingQuery, InfoHash, Item, NodeId
 
 __version__ = "0.1.0.dev0"
 __all__ = [
-    "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "InfoHash", "LocalProtocolError",
-    "Lookup", "LookupConfig", "LookupFailed", "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId",
-    "PersistError", "Pong", "RemoteError", "WriteOutcome", "WriteRejected", "WriteReport", "bencode",
+    "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
+    "Item", "ItemCopy", "ItemReport", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
+    "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId", "NodeSamples", "NodeStats", "NotFound",
+    "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SocketStats", "Swarm",
+    "SwarmCount", "WriteOutcome", "WriteRejected", "WriteReport", "bencode", "load_item", "make_item", "sign_item",
 ]

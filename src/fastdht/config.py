@@ -108,6 +108,26 @@ class PeersConfig(Arguments):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsConfig(Arguments):
+    """The store of BEP 44 items of one family. A source is an IPv4 address or an IPv6 /64, a subnet a /24 or a /56."""
+
+    max_items: int = 1024               # about 1.2 KB each
+    items_per_ip: int = 16              # one more replaces the oldest of the same source
+    items_per_subnet: int = 64          # likewise; several of an office or a village write, not all of them
+    ttl_us: int = 120 * MINUTE_US       # since the last put; writers return every hour (BEP 44)
+
+
+@dataclass(frozen=True, slots=True)
+class PutsConfig(Arguments):
+    """Mutable puts that wait for the verification of their signature, the dearest thing that a datagram can cause."""
+
+    max_parked: int = 64                # about 1.3 KB each; more that come at once are dropped
+    parked_per_ip: int = 8
+    parked_per_subnet: int = 16
+    verifications_per_s: float = 200    # at 40 µs each, under 1 % of a processor
+
+
+@dataclass(frozen=True, slots=True)
 class LookupConfig:
     """How a lookup walks."""
 
@@ -127,6 +147,7 @@ class CoreConfig:
     allowed_nets: tuple[str, ...] = ()  # CIDR ranges that count as public besides those that are
     read_only: bool = False             # ask, never serve (BEP 43)
     values_per_reply: int = 50          # peers in one get_peers reply; 50 IPv4 peers and 8 nodes are 698 bytes
+    sample_interval_s: int = 21_600     # how long the info-hashes we show stay the same (BEP 51: at most 6 hours)
     outbox: int = 256                   # datagrams waiting for the socket; a power of two
     inbox: int = 64                     # datagrams per receive call
     transactions: int = 2048
@@ -138,12 +159,16 @@ class CoreConfig:
     table: TableConfig = field(default_factory=TableConfig)
     throttle: ThrottleConfig = field(default_factory=ThrottleConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)
+    items: ItemsConfig = field(default_factory=ItemsConfig)
+    puts: PutsConfig = field(default_factory=PutsConfig)
 
     def __post_init__(self) -> None:
         if self.family not in (4, 6):
             raise ConfigError(f"family is {self.family}; 4 or 6")
         if not 0 < self.stall_us <= self.timeout_us:
             raise ConfigError(f"stall_us is {self.stall_us}; 1 to timeout_us ({self.timeout_us})")
+        if not 0 <= self.sample_interval_s <= 21_600:
+            raise ConfigError(f"sample_interval_s is {self.sample_interval_s}; 0 to 21600 (BEP 51)")
         for net in self.allowed_nets:
             try:
                 ipaddress.ip_network(net, strict=False)
@@ -165,4 +190,7 @@ class CoreConfig:
                           info_hashes_per_ip=self.peers.max_info_hashes,
                           info_hashes_per_subnet=self.peers.max_info_hashes,
                           ports_per_ip=self.peers.peers_per_info_hash),
+            items=replace(self.items, items_per_ip=self.items.max_items, items_per_subnet=self.items.max_items),
+            puts=replace(self.puts, parked_per_ip=self.puts.max_parked, parked_per_subnet=self.puts.max_parked,
+                         verifications_per_s=UNLIMITED),
         )

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastdht.types import Contact, Endpoint, NodeId
+from fastdht._ext.endpoints import unpack_values
+from fastdht.types import Contact, Endpoint, InfoHash, Item, NodeId
 
 SECOND_US = 1_000_000
 CLOSEST = struct.Struct("=I20sB18sBB64s")       # shortlist.pxd: PackedClosest
-VALUE = struct.Struct("=B18s")                  # shortlist.pxd: PackedValue
+CONFLICTS = (301, 302)          # BEP 44: cas mismatch, seq less than current
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ class LookupReport:
     def values(self) -> tuple[Endpoint, ...]:
         """The peers found, each once, in the order they came."""
         if self._values is None:
-            packed = dict.fromkeys(entry for result in self._results for entry in VALUE.iter_unpack(result[7]))
-            self._values = tuple(Endpoint.unpack(endpoint[:size]) for size, endpoint in packed)
+            found = [endpoint for result in self._results for endpoint in unpack_values(Endpoint, result[7])]
+            self._values = tuple(found if len(self._results) == 1 else dict.fromkeys(found))
         return self._values
 
     @property
@@ -121,25 +122,196 @@ def unpack_closest(entry: tuple[Any, ...]) -> ClosestContact:
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """What became of a write at one node: `error` is None when it was accepted."""
+    """What became of a write at one node: `error` is None when it was accepted.
+
+    code: that of the KRPC error the node answered (BEP 5; BEP 44: 205 too large, 206 bad signature, 301 another cas,
+    302 an older seq), None when it was silent.
+    """
 
     contact: Contact
     error: str | None
+    code: int | None = None
 
     @property
     def accepted(self) -> bool:
         return self.error is None
 
+    @property
+    def is_conflict(self) -> bool:
+        """Whether the node holds what somebody else has written meanwhile (301 or 302)."""
+        return self.code in CONFLICTS
+
 
 @dataclass(frozen=True, slots=True)
 class WriteReport:
-    """What became of a write at each node it was sent to, and the lookup that found them."""
+    """What became of a write at each node it was sent to, and the lookup that found them.
+
+    target: what was written is found under it. seq: that of a mutable item, else None.
+    """
 
     target: NodeId
     outcomes: tuple[WriteOutcome, ...]
     lookup: LookupReport
+    seq: int | None = None
 
     @property
     def accepted(self) -> int:
         """How many nodes accepted the write."""
         return sum(outcome.accepted for outcome in self.outcomes)
+
+    @property
+    def conflicts(self) -> tuple[WriteOutcome, ...]:
+        """The nodes that refused because they hold another writer's item."""
+        return tuple(outcome for outcome in self.outcomes if outcome.is_conflict)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCopy:
+    """A valid copy of an item, and the node that holds it."""
+
+    contact: Contact
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReport:
+    """Every valid copy of an item that a lookup has met (BEP 44), in the order they came."""
+
+    target: NodeId
+    copies: tuple[ItemCopy, ...]
+    lookup: LookupReport
+
+    @property
+    def newest(self) -> Item | None:
+        """The copy of the highest seq, the first of several; an immutable item when there is one. None: no copy."""
+        return max((copy.item for copy in self.copies), key=age_rank, default=None)
+
+
+def age_rank(item: Item) -> float:
+    """What makes one copy newer than another."""
+    return float("inf") if item.seq is None else item.seq
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmCount:
+    """How many distinct addresses filters hold (BEP 33): an estimate and its bounds of 95 % confidence.
+
+    A saturated filter says only that there are at least `low`; `high` is then infinite.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    is_saturated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeAnswer:
+    """What one node said of a swarm; both counts are None when it knows no BEP 33. values: peers it named."""
+
+    contact: Contact
+    seeds: SwarmCount | None
+    peers: SwarmCount | None
+    values: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """The size of a swarm as the nodes closest to it know it (BEP 33): their filters united.
+
+    peers: those that are no seeds; what nodes without BEP 33 name counts as peers. answers: of each node that knew
+    the swarm.
+    """
+
+    info_hash: InfoHash
+    seeds: SwarmCount
+    peers: SwarmCount
+    answers: tuple[ScrapeAnswer, ...]
+    lookup: LookupReport
+
+    @property
+    def answered(self) -> int:
+        """How many nodes have answered at all."""
+        return self.lookup.responses
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSamples:
+    """Infohashes that one node holds (BEP 51).
+
+    num: how many it holds in all, None when it does not say. interval: seconds until it shows others, 0 to 21600.
+    not_before: when it may be asked again, in seconds of this node's clock (time.monotonic).
+    """
+
+    contact: Contact
+    samples: tuple[InfoHash, ...]
+    num: int | None
+    interval: int
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The samples of every node on a lookup's way that answers BEP 51."""
+
+    target: NodeId
+    nodes: tuple[NodeSamples, ...]
+    lookup: LookupReport
+
+    @property
+    def info_hashes(self) -> tuple[InfoHash, ...]:
+        """All infohashes, each once, in the order they came."""
+        return tuple(dict.fromkeys(info_hash for node in self.nodes for info_hash in node.samples))
+
+
+@dataclass(frozen=True, slots=True)
+class SocketStats:
+    """One bound address of a node: what its tables hold now, and what it has counted since the start.
+
+    lookups and transactions: running now. info_hashes, peers and items: stored for others. counters: datagrams by
+    fate, by the names of Core.counters. methods: queries served, by name. socket: bytes, datagrams and calls.
+    """
+
+    endpoint: Endpoint
+    id: NodeId
+    contacts: int
+    lookups: int
+    transactions: int
+    info_hashes: int
+    peers: int
+    items: int
+    counters: dict[str, int]
+    methods: dict[str, int]
+    socket: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStats:
+    """A node at one moment; uptime in seconds, the rest per bound address and summed over them."""
+
+    uptime: float
+    sockets: tuple[SocketStats, ...]
+
+    @property
+    def contacts(self) -> int:
+        """Verified contacts in the routing tables."""
+        return sum(each.contacts for each in self.sockets)
+
+    @property
+    def lookups(self) -> int:
+        """Lookups running, one per address family that a lookup walks."""
+        return sum(each.lookups for each in self.sockets)
+
+    @property
+    def peers(self) -> int:
+        """Peers stored for others."""
+        return sum(each.peers for each in self.sockets)
+
+    @property
+    def items(self) -> int:
+        """Items stored for others (BEP 44)."""
+        return sum(each.items for each in self.sockets)
+
+    def total(self, counter: str) -> int:
+        """A counter summed over all addresses; raises KeyError for a name that none counts."""
+        return sum(each.counters[counter] for each in self.sockets)

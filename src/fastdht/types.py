@@ -1,13 +1,15 @@
-"""Values of the public API: ids, endpoints, contacts. Rate class: lookup and command.
+"""Values of the public API: ids, endpoints, contacts, items. Rate class: lookup and command.
 
-All are immutable. An id is 20 bytes; an endpoint knows its compact form (BEP 5: 6 bytes; BEP 32: 18 bytes).
+All are immutable. An id is 20 bytes; an endpoint knows its compact form (BEP 5: 6 bytes; BEP 32: 18 bytes); an item
+is a value of BEP 44 with all that proves it.
 """
 from __future__ import annotations
 
 import ipaddress
-import socket
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from fastdht._ext.endpoints import unpack_endpoint
 from fastdht.errors import DecodeError
 
 ID_SIZE = 20
@@ -19,7 +21,7 @@ class NodeId(bytes):
     def __new__(cls, value: bytes) -> Self:
         if len(value) != ID_SIZE:
             raise DecodeError(f"{cls.__name__} is {len(value)} bytes; {ID_SIZE} needed")
-        return super().__new__(cls, value)
+        return bytes.__new__(cls, value)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -69,8 +71,7 @@ class Endpoint(NamedTuple):
         """From 6 (IPv4) or 18 (IPv6) bytes in network order. Raises DecodeError."""
         if len(packed) not in (6, 18):
             raise DecodeError(f"compact endpoint is {len(packed)} bytes; 6 (IPv4) or 18 (IPv6)")
-        family = socket.AF_INET if len(packed) == 6 else socket.AF_INET6
-        return cls(socket.inet_ntop(family, packed[:-2]), int.from_bytes(packed[-2:], "big"))
+        return unpack_endpoint(cls, packed)
 
     def pack(self) -> bytes:
         """The compact form: 6 bytes for IPv4 (BEP 5), 18 for IPv6 (BEP 32)."""
@@ -92,3 +93,34 @@ class Contact(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.id} {self.endpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A value that the DHT stores (BEP 44): immutable, under its hash, or mutable, signed and numbered by its owner.
+
+    target: the 20 bytes it is found under. value: as fastdht.bencode decodes it. raw: the value bencoded, as it
+    travels and as it was signed. public_key: 32 bytes, seq: 0 to 2^63 - 1 and signature: 64 bytes, all None for an
+    immutable item; salt: at most 64 bytes. Made by make_item, sign_item and load_item, which check it.
+    """
+
+    target: NodeId
+    value: object
+    raw: bytes
+    public_key: bytes | None = None
+    salt: bytes = b""
+    seq: int | None = None
+    signature: bytes | None = None
+
+    @property
+    def is_mutable(self) -> bool:
+        return self.public_key is not None
+
+
+class IncomingQuery(NamedTuple):
+    """A query that another node has put to us: `method` is its name, or "unknown"; `target` or infohash, if any."""
+
+    method: str
+    source: Endpoint
+    id: NodeId
+    target: NodeId | None

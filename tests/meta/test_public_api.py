@@ -6,9 +6,11 @@ import importlib.metadata
 import fastdht
 
 PUBLIC = [
-    "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "InfoHash", "LocalProtocolError",
-    "Lookup", "LookupConfig", "LookupFailed", "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId",
-    "PersistError", "Pong", "RemoteError", "WriteOutcome", "WriteRejected", "WriteReport", "bencode",
+    "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
+    "Item", "ItemCopy", "ItemReport", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
+    "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId", "NodeSamples", "NodeStats", "NotFound",
+    "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SocketStats", "Swarm",
+    "SwarmCount", "WriteOutcome", "WriteRejected", "WriteReport", "bencode", "load_item", "make_item", "sign_item",
 ]
 
 

@@ -1,12 +1,11 @@
 """The sans-IO contract of one participant: datagrams and time in, datagrams and events out. Rate class: packet."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from fastdht._ext.direct cimport DirectQueries
 from fastdht._ext.packets cimport Inbox, Outbox
-from fastdht._ext.state cimport State
 
 
-cdef class Core:
-    cdef readonly State state
+cdef class Core(DirectQueries):
     cdef readonly Outbox outbox
     cpdef void receive_batch(self, Inbox inbox, int64_t now_us)
     cpdef void receive_unreachable(self, Inbox inbox, int64_t now_us)

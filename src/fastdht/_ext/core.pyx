@@ -2,7 +2,7 @@
 Python enters.
 
 Invariants: no clock, socket, logger or environment is read; nothing from the network raises; every datagram is either
-handled or counted under one drop reason, so that RECEIVED is the sum of them. The cheapest check comes first: size,
+handled, parked or counted under one drop reason, so that RECEIVED is the sum of them. The cheapest check comes first: size,
 first and last byte, source, throttle, scan, kind.
 """
 from libc.string cimport memcpy, memset
@@ -11,13 +11,15 @@ from fastdht._ext.addresses cimport dump_compact, load_compact
 from fastdht._ext.candidates cimport Shortlist
 from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.ids cimport Contact, ID_SIZE
-from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, Query, decode
+from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
 from fastdht._ext.packets cimport Incoming
-from fastdht._ext.queries cimport ask_closest, expect_id, own_transaction, ping_contact, pump, wake_lookups
+from fastdht._ext.peers_dump cimport dump_peers, load_peers
+from fastdht._ext.queries cimport ask_closest, ping_contact, pump, wake_lookups
 from fastdht._ext.reception cimport receive_one
 from fastdht._ext.replies cimport handle_silence, handle_stall
 from fastdht._ext.shortlist cimport FLAG_RESULTS, ShortlistPool, View
 from fastdht._ext.state cimport *
+from fastdht._ext.storage cimport SIGNATURE_BAD, SIGNATURE_GOOD, SIGNATURE_UNKNOWN, finish_put, take_parked
 from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT
 
 cdef enum:
@@ -30,13 +32,13 @@ COUNTER_NAMES = (
     "received", "queries_handled", "responses_handled", "errors_handled", "drop_truncated", "drop_too_short",
     "drop_not_a_dictionary", "drop_bad_source", "drop_throttled", "drop_bad_syntax", "drop_too_deep",
     "drop_too_many_tokens", "drop_no_kind", "drop_bad_tid", "drop_own_id", "drop_not_asked", "drop_read_only",
-    "drop_no_allowance", "drop_error_too_large", None, "sent_queries", "sent_replies", "sent_errors", "outbox_full",
-    "no_transaction", "outbound_limited", "stalls", "timeouts", "unreachable", "id_mismatches", "answers_without_id",
-    "events_lost")
+    "drop_no_allowance", "drop_error_too_large", "drop_put_crowded", None, "sent_queries", "sent_replies",
+    "sent_errors", "outbox_full", "no_transaction", "outbound_limited", "stalls", "timeouts", "unreachable",
+    "id_mismatches", "answers_without_id", "events_lost")
 METHOD_NAMES = ("ping", "find_node", "get_peers", "announce_peer", "get", "put", "sample_infohashes", "unknown")
 
 
-cdef class Core:
+cdef class Core(DirectQueries):
     """A participant of one family: `config` is a CoreConfig, `own_id` 20 bytes, `secret` 96 random bytes, `seed` 64 bits."""
 
     def __init__(self, config, own_id: bytes, secret: bytes, seed: int, frontier: Frontier | None = None):
@@ -93,12 +95,23 @@ cdef class Core:
             other = self.state.frontier.next_due(now_us)
             if other >= 0 and (due < 0 or other < due):
                 due = other
+        elif self.state.parked.waiting_count:
+            other = self.state.parked.next_due(now_us)
+            due = other if due < 0 or other < due else due
         return due
 
-    def step_lookups(self, list branches, int64_t now_us) -> None:
-        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of results and end.
+    def take_parked(self, uint32_t limit, int64_t now_us) -> list:
+        """Up to `limit` mutable puts to verify: (slot, public key, signature, what it signs). finish_put must follow."""
+        return take_parked(self.state, limit, now_us) if self.state.has_table else []
 
-        An exception in a step fails that lookup only.
+    def finish_put(self, uint64_t slot, ok, int64_t now_us) -> None:
+        """Store or refuse a put of take_parked, and answer it. `ok`: whether its signature is good; None: unknown."""
+        finish_put(self.state, slot, SIGNATURE_UNKNOWN if ok is None else SIGNATURE_GOOD if ok else SIGNATURE_BAD, now_us)
+
+    def step_lookups(self, list branches, int64_t now_us) -> None:
+        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of its end.
+
+        It is told of results too once `watch_lookup` was called. An exception in a step fails that lookup only.
         """
         cdef ShortlistPool pool = self.state.shortlists
         cdef uint32_t slot, left = pool.dirty_count
@@ -113,7 +126,7 @@ cdef class Core:
             branch = branches[slot]
             try:
                 wanted = branch.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
-                if view.flags & FLAG_RESULTS:
+                if view.flags & FLAG_RESULTS and pool.lists[slot].is_watched:
                     branch.on_results()
                 if wanted < 0:
                     branch.on_finished()
@@ -126,11 +139,12 @@ cdef class Core:
         return self.state.shortlists.dirty_count > 0
 
     def open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
-                    int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False) -> int:
+                    int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False,
+                    bint scrape=False, uint32_t reader=0) -> int:
         """Open a lookup of a krpc Method for 20 bytes; returns its slot, or -1 when all are in use.
 
         Candidates are the closest of the table and `seeds`, compact endpoints asked before their ids are known; with
-        `is_fixed` only the seeds are asked.
+        `is_fixed` only the seeds are asked. Answers with more in them than nodes come as events under `reader`, if given.
         """
         cdef uint32_t slot, i, count
         cdef Shortlist* shortlist
@@ -148,6 +162,8 @@ cdef class Core:
         shortlist.deadline_us = deadline_us
         shortlist.noseed = noseed
         shortlist.is_fixed = is_fixed
+        shortlist.scrape = scrape
+        shortlist.reader = reader
         if not is_fixed:
             count = self.state.table.copy_closest(target, SEED_CONTACTS, contacts)
             for i in range(count):
@@ -174,41 +190,13 @@ cdef class Core:
         self.state.shortlists.close(slot)
         return result
 
+    def watch_lookup(self, uint32_t slot) -> None:
+        """Have the lookup's branch told of results as they come; most callers only want to hear of the end."""
+        self.state.shortlists.lists[slot].is_watched = True
+
     def lookup_values(self, uint32_t slot) -> list:
         """Compact endpoints of the peers found since the last call."""
         return self.state.shortlists.take_values(slot)
-
-    def query(self, int method, bytes endpoint, uint32_t caller, int64_t now_us, *, target=None, token=None,
-              int port=0, bint implied_port=False, bint seed=False, bint noseed=False, bint scrape=False, int want=0,
-              expected_id=None) -> bool:
-        """Ask one node; its outcome comes as an event under `caller`. False when it could not be sent."""
-        cdef Endpoint remote
-        cdef Query query
-        cdef uint32_t slot
-        cdef bytes held
-        memset(&query, 0, sizeof(Query))
-        load_compact(endpoint, &remote)
-        query.method = <uint8_t>method
-        query.port = <uint16_t>port
-        query.implied_port = implied_port
-        query.seed = seed
-        query.noseed = noseed
-        query.scrape = scrape
-        query.want = <uint8_t>want
-        if target is not None:
-            held = id_bytes(target)             # a reference until the query has been encoded
-            query.target = held
-        if token is not None:
-            query.token.data = <const uint8_t*><bytes>token
-            query.token.size = <uint32_t>len(token)
-        slot = self.state.send_query(&remote, &query, now_us)
-        if slot == NO_SLOT:
-            return False
-        own_transaction(self.state, slot, OWNER_DIRECT, caller, 0, 0)
-        if expected_id is not None:
-            held = id_bytes(expected_id)
-            expect_id(self.state, slot, held)
-        return True
 
     def ping_questionable(self, uint32_t limit, int64_t now_us) -> int:
         """Ping up to `limit` contacts of the table that are due (BEP 5: questionable); returns how many."""
@@ -227,22 +215,6 @@ cdef class Core:
             return target[:ID_SIZE]
         return None
 
-    def take_events(self) -> list:
-        """Outcomes of direct queries: (caller, compact source, rtt in µs, the answer or None, whether refused)."""
-        cdef State state = self.state
-        cdef Event* event
-        events = []
-        while state.event_count:
-            event = &state.events[state.event_first]
-            events.append((event.caller, dump_compact(&event.source), event.rtt_us,
-                           event.data[:event.size] if event.size else None, bool(event.is_refused)))
-            state.event_first = (state.event_first + 1) % state.event_capacity
-            state.event_count -= 1
-        return events
-
-    def has_events(self) -> bool:
-        return self.state.event_count > 0
-
     def take_votes(self) -> list:
         """(voter, claimed address), compact endpoints both, of the newest answers that named our address."""
         cdef uint32_t i, count = min(self.state.vote_count, <uint32_t>VOTE_RING)
@@ -258,6 +230,7 @@ cdef class Core:
         if self.state.has_table:
             self.state.table.change_id(held)
             self.state.peers.change_id(held)
+            self.state.items.change_id(held)
 
     def rotate_token_secret(self, bytes secret, int64_t now_us) -> None:
         """Tokens of the last secret stay valid for one more rotation (BEP 5: every 5 minutes)."""
@@ -266,6 +239,18 @@ cdef class Core:
     def expire_peers(self, uint32_t budget, int64_t now_us) -> int:
         """Look at up to `budget` stored swarms for peers past their time; returns how many peers went."""
         return self.state.peers.expire(now_us, budget)
+
+    def dump_peers(self, int64_t now_us) -> bytes:
+        """The announced peers, for a later process; peers_dump.pyx has the format."""
+        return dump_peers(self.state.peers, now_us)
+
+    def load_peers(self, bytes data, int64_t now_us, int64_t away_us=0) -> int:
+        """Add peers that were dumped `away_us` ago; returns how many. Raises ValueError for what is no such dump."""
+        return load_peers(self.state.peers, data, now_us, away_us)
+
+    def expire_items(self, uint32_t budget, int64_t now_us) -> int:
+        """Look at up to `budget` stored items for those past their time; returns how many went."""
+        return self.state.items.expire(now_us, budget)
 
     def set_read_only(self, bint is_read_only) -> None:
         """Serve no queries and say so in our own (BEP 43)."""
@@ -293,6 +278,19 @@ cdef class Core:
         return self.state.table
 
     @property
+    def items(self):
+        """The ItemStore; None in a crawl."""
+        return self.state.items
+
+    @property
+    def peers(self):
+        return self.state.peers
+
+    @property
+    def lookups_open(self) -> int:
+        return self.state.shortlists.active
+
+    @property
     def transactions_open(self) -> int:
         return self.state.transactions.count
 
@@ -314,6 +312,8 @@ cdef class Core:
         cdef int i
         for i in range(RECEIVED + 1, HANDLED_END):
             handled += self.state.counters[i]
+        if self.state.has_table:
+            handled += self.state.parked.count
         if handled != self.state.counters[RECEIVED]:
             raise AssertionError(f"{self.state.counters[RECEIVED]} received, {handled} accounted for")
         self.state.shortlists.check_invariants()
@@ -321,6 +321,8 @@ cdef class Core:
         if self.state.has_table:
             self.state.table.check_invariants()
             self.state.peers.check_invariants()
+            self.state.items.check_invariants()
+            self.state.parked.check_invariants()
 
 
 cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0
@@ -332,12 +334,17 @@ cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0
         handle_stall(state, slot, now_us)
     while True:
         slot = state.transactions.next_timed_out(now_us)
-        if slot == NO_SLOT:
+        if slot == NO_SLOT or is_event_due(state, slot):
             break
         handle_silence(state, slot, False, now_us)
     if now_us >= state.wake_due_us:
         state.wake_due_us = now_us + WAKE_QUANTUM_US
         wake_lookups(state, now_us)
+
+
+cdef inline bint is_event_due(State state, uint32_t slot) noexcept nogil:
+    """Whether a timeout has a caller to tell and no room to do so: it waits until the events have been taken."""
+    return state.transactions.slots[slot].owner == OWNER_DIRECT and state.event_count == state.event_capacity
 
 
 cdef bytes id_bytes(value):

@@ -6,11 +6,12 @@ between them, which was half of the path. Invariant: every address of the loop's
 import errno
 import socket
 
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
-from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, Endpoint, dump_compact, load_compact
+from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, Endpoint, load_compact
+from fastdht._ext.endpoints cimport host_text
 from fastdht._ext.packets cimport INBOX_DATAGRAM, Inbox, Incoming, Outbox, Outgoing
 
 
@@ -85,23 +86,3 @@ cdef int read_host(str host, Endpoint* out) except -1:
     out.family = FAMILY_V4
     out.spare = 0
     return 0
-
-
-cdef str host_text(const Endpoint* endpoint):
-    cdef char text[16]
-    cdef uint32_t part
-    cdef int shift, size = 0
-    if endpoint.family == FAMILY_V6:
-        return socket.inet_ntop(socket.AF_INET6, dump_compact(endpoint)[:16])
-    for shift in range(24, -8, -8):
-        part = <uint32_t>(endpoint.low >> shift) & 255
-        if part >= 100:
-            text[size] = <char>(48 + part // 100)
-            size += 1
-        if part >= 10:
-            text[size] = <char>(48 + part // 10 % 10)
-            size += 1
-        text[size] = <char>(48 + part % 10)
-        text[size + 1] = c'.'
-        size += 2
-    return PyUnicode_DecodeASCII(text, size - 1, NULL)

@@ -33,6 +33,9 @@ cdef class PeerStore(PeerSlab):
     cdef uint32_t write_values(self, const uint8_t* info_hash, bint noseed, uint32_t limit, Rng* rng, int64_t now_us,
                                uint8_t* out, uint32_t* written) noexcept nogil
     cdef uint32_t expire(self, int64_t now_us, uint32_t budget) noexcept nogil
+    cdef bint scrape(self, const uint8_t* info_hash, int64_t now_us, uint8_t* seeds, uint8_t* peers) noexcept nogil
+    cdef bint is_closed_to(self, const uint8_t* info_hash, const Endpoint* source, int64_t now_us) noexcept nogil
+    cdef bint is_alive(self, uint32_t swarm, int64_t now_us) noexcept nogil
     cdef bint copy_info_hash(self, uint32_t index, uint8_t* out) noexcept nogil     # index < info_hash_count
     cdef void change_id(self, const uint8_t* own_id) noexcept nogil
     cdef bint has_share_left(self, const Peer* peer, const Survey* survey) noexcept nogil

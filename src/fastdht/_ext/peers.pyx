@@ -9,9 +9,11 @@ Source: BEP 5 "announce_peer"; BEP 33 (seed flag, `noseed`).
 from libc.string cimport memcpy
 
 from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, load_compact
+from fastdht._ext.filters cimport FILTER_SIZE
 from fastdht._ext.hashing cimport load_key, next_random, random_below, seed_rng
 from fastdht._ext.ids cimport ID_SIZE, prefix_length
-from fastdht._ext.peers_slab cimport CHUNK, CHUNK_SHIFT, NO_SWARM, check_info_hash, no_peer
+from fastdht._ext.peers_scrape cimport fill_filters, has_address, has_way_in
+from fastdht._ext.peers_slab cimport CHUNK, CHUNK_SHIFT, NO_SWARM, check_info_hash, is_seeding, no_peer
 
 # Steps through a swarm. Primes, so that one that does not divide its size visits every peer once; 4,096 is too small
 # to be divided by all of them.
@@ -188,7 +190,7 @@ cdef class PeerStore(PeerSlab):
             at += stride
             if at >= size:
                 at -= size
-            if peer.seen_us <= oldest_us or (noseed and peer.is_seed):
+            if peer.seen_us <= oldest_us or (noseed and is_seeding(peer)):
                 continue
             if element_size == COMPACT_V4 + 2:
                 memcpy(out, peer.element, COMPACT_V4 + 2)
@@ -201,10 +203,26 @@ cdef class PeerStore(PeerSlab):
         written[0] = count * element_size
         return count
 
+    cdef bint scrape(self, const uint8_t* info_hash, int64_t now_us, uint8_t* seeds, uint8_t* peers) noexcept nogil:  # R0
+        """Fill the bloom filters of a swarm, 256 bytes each; False when it has no peers (BEP 33)."""
+        return fill_filters(self, self.find_swarm(info_hash), now_us - self.ttl_us, seeds, peers)
+
+    cdef bint is_closed_to(self, const uint8_t* info_hash, const Endpoint* source, int64_t now_us) noexcept nogil:  # R0
+        """Whether a newcomer should announce elsewhere: the swarm is full and nobody in it should make room."""
+        cdef uint32_t swarm = self.find_swarm(info_hash)
+        if self.swarms[swarm].count < self.peers_per_info_hash:
+            return False
+        return (not has_address(self, swarm, source)
+                and not has_way_in(self, swarm, now_us - self.ttl_us, &self.rng))
+
+    cdef bint is_alive(self, uint32_t swarm, int64_t now_us) noexcept nogil:  # R0
+        return swarm != NO_SWARM and now_us - self.swarms[swarm].seen_us < self.ttl_us
+
     cdef uint32_t expire(self, int64_t now_us, uint32_t budget) noexcept nogil:  # R0
         """Look at up to `budget` records, going on where the last call stopped; returns how many were removed."""
         cdef uint32_t removed = 0
-        cdef uint32_t left = self.info_hash_count
+        # A swarm that the last call left half-way is come back to.
+        cdef uint32_t left = self.info_hash_count + (self.expire_index != no_peer())
         cdef uint32_t swarm, i
         while budget and left and self.info_hash_count:
             if self.expire_position >= self.info_hash_count:
@@ -256,6 +274,22 @@ cdef class PeerStore(PeerSlab):
         out = bytearray(most * self.element_size + 1)
         self.write_values(info_hash, noseed, most, &rng, now_us, out, &written)
         return bytes(out[:written])
+
+    def filters(self, info_hash: bytes, now_us: int) -> tuple[bytes, bytes] | None:
+        """The bloom filters of a swarm, seeds first, 256 bytes each; None when it has no peers (BEP 33)."""
+        cdef uint8_t seeds[FILTER_SIZE]
+        cdef uint8_t peers[FILTER_SIZE]
+        check_info_hash(info_hash)
+        if not self.scrape(info_hash, now_us, seeds, peers):
+            return None
+        return seeds[:FILTER_SIZE], peers[:FILTER_SIZE]
+
+    def refuses(self, info_hash: bytes, packed: bytes, now_us: int) -> bool:
+        """Whether this compact endpoint is given no token, as the swarm is full and nobody should make room."""
+        cdef Endpoint endpoint
+        check_info_hash(info_hash)
+        load_compact(packed, &endpoint)
+        return self.is_closed_to(info_hash, &endpoint, now_us)
 
     def reclaim(self, now_us: int, budget: int) -> int:
         """Look at up to `budget` records and remove the expired among them; returns how many those were."""

@@ -17,8 +17,7 @@ cdef enum:
 
 cdef struct Peer:                   # 32 bytes
     uint8_t element[21]             # as in `values`: "6:" or "18:", then the compact peer
-    uint8_t is_seed
-    uint16_t spare
+    uint8_t marks[3]                # bit 0: a seed; bit 1: 2-12 and 13-23, its two bits of a bloom filter, are known
     int64_t seen_us                 # last announce
 
 
@@ -83,11 +82,15 @@ cdef class PeerSlab:
     cdef uint32_t* head_of(self, const uint8_t* info_hash) noexcept nogil
     cdef uint64_t hash_prefix(self, const Peer* peer, uint32_t size) noexcept nogil
     cdef uint64_t sketch_total(self, int which)
-    cdef void make_record(self, const Endpoint* peer, bint is_seed, int64_t now_us, Peer* out) noexcept nogil
+    cdef void make_record(self, const Endpoint* peer, bint seeds, int64_t now_us, Peer* out) noexcept nogil
 
 
 cdef inline uint32_t no_peer() noexcept nogil:
     return <uint32_t>0xFFFFFFFF
+
+
+cdef inline uint32_t is_seeding(const Peer* peer) noexcept nogil:
+    return peer.marks[0] & 1
 
 
 cdef int check_info_hash(bytes info_hash) except -1

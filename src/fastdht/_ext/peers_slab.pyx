@@ -146,16 +146,16 @@ cdef class PeerSlab:
                 self.untouched_chunk += 1
             self.chunk_lists[<size_t>swarm * self.chunks_per_swarm + (s.count >> CHUNK_SHIFT)] = chunk
         s.count += 1
-        s.seeds += peer.is_seed
-        s.seen_us = peer.seen_us
+        s.seeds += is_seeding(peer)
+        s.seen_us = max(s.seen_us, peer.seen_us) if s.count > 1 else peer.seen_us
         self.peer_at(swarm, s.count - 1)[0] = peer[0]
         self.peer_count += 1
 
     cdef void replace(self, uint32_t swarm, uint32_t index, const Peer* peer) noexcept nogil:  # R0
         """Overwrite a record with a later one of the same ip and port."""
-        self.swarms[swarm].seeds += peer.is_seed
-        self.swarms[swarm].seeds -= self.peer_at(swarm, index).is_seed
-        self.swarms[swarm].seen_us = peer.seen_us
+        self.swarms[swarm].seeds += is_seeding(peer)
+        self.swarms[swarm].seeds -= is_seeding(self.peer_at(swarm, index))
+        self.swarms[swarm].seen_us = max(self.swarms[swarm].seen_us, peer.seen_us)
         self.peer_at(swarm, index)[0] = peer[0]
 
     cdef void remove(self, uint32_t swarm, uint32_t index) noexcept nogil:  # R0
@@ -165,7 +165,7 @@ cdef class PeerSlab:
         cdef Survey survey
         self.survey(swarm, peer, &survey)
         self.count_source(peer, survey.of_ip == 1, survey.of_subnet == 1, -1)
-        s.seeds -= peer.is_seed
+        s.seeds -= is_seeding(peer)
         peer[0] = self.peer_at(swarm, s.count - 1)[0]
         s.count -= 1
         self.peer_count -= 1
@@ -174,11 +174,11 @@ cdef class PeerSlab:
                 <size_t>swarm * self.chunks_per_swarm + (s.count >> CHUNK_SHIFT)]
             self.free_chunk_count += 1
 
-    cdef void make_record(self, const Endpoint* peer, bint is_seed, int64_t now_us, Peer* out) noexcept nogil:  # R0
+    cdef void make_record(self, const Endpoint* peer, bint seeds, int64_t now_us, Peer* out) noexcept nogil:  # R0
         memset(out, 0, sizeof(Peer))
         memcpy(out.element, <const char*>b"6:" if self.family == FAMILY_V4 else <const char*>b"18:", self.prefix_size)
         write_compact(peer, out.element + self.prefix_size)
-        out.is_seed = 1 if is_seed else 0
+        out.marks[0] = 1 if seeds else 0
         out.seen_us = now_us
 
     # -- sources --------------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ cdef class PeerSlab:
         found = []
         for i in range(self.swarms[swarm].count):
             peer = self.peer_at(swarm, i)
-            found.append((peer.element[self.prefix_size:self.element_size], bool(peer.is_seed), peer.seen_us))
+            found.append((peer.element[self.prefix_size:self.element_size], bool(is_seeding(peer)), peer.seen_us))
         return found
 
     def info_hashes_from(self, packed: bytes) -> tuple[int, int]:

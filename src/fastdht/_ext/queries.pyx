@@ -58,6 +58,7 @@ cdef bint ask_candidate(State state, uint32_t lookup, uint32_t index, int64_t no
     query.target = shortlist.target
     query.want = shortlist.want
     query.noseed = shortlist.noseed
+    query.scrape = shortlist.scrape
     slot = state.send_query(&candidate.endpoint, &query, now_us)
     if slot == NO_SLOT:
         return False

@@ -5,15 +5,12 @@ first and last byte, source, throttle, scan, kind. Only queries meet the throttl
 """
 from libc.string cimport memcmp
 
-from fastdht._ext.handlers cimport handle_query, send_error
+from fastdht._ext.handlers cimport ERROR_PROTOCOL, handle_query, send_error
 from fastdht._ext.krpc cimport (
     DECODE_BAD_TID, DECODE_NO_ARGUMENTS, DECODE_NO_KIND, DECODE_NO_METHOD, DECODE_OK, DECODE_TOO_DEEP,
     DECODE_TOO_MANY_TOKENS, KIND_QUERY, KIND_RESPONSE, Message, decode)
 from fastdht._ext.replies cimport handle_error, handle_response
 from fastdht._ext.state cimport *
-
-cdef enum:
-    ERROR_PROTOCOL = 203
 
 
 cdef void receive_one(State state, const uint8_t* data, uint32_t size, const Endpoint* source, bint is_truncated,

@@ -7,6 +7,7 @@ asked counts as a failure for a lookup; the table sees every verified answer, so
 from libc.string cimport memcpy
 
 from fastdht._ext.ids cimport Contact, ID_SIZE, same_id
+from fastdht._ext.krpc cimport HAS_SEQ
 from fastdht._ext.state cimport (
     ANSWERS_WITHOUT_ID, DROP_NOT_ASKED, DROP_OWN_ID, ERRORS_HANDLED, EVENT_DATAGRAM, Event, ID_MISMATCHES,
     RESPONSES_HANDLED, STALLS, TIMEOUTS, UNREACHABLE)
@@ -37,9 +38,9 @@ cdef void handle_response(State state, const Message* message, const Endpoint* s
     else:
         note_contact(state, message, &transaction, now_us)
         if transaction.owner == OWNER_LOOKUP:
-            answer_lookup(state, &transaction, message, now_us)
+            answer_lookup(state, &transaction, message, data, size, now_us)
     if transaction.owner == OWNER_DIRECT:
-        hand_over(state, &transaction, data, size, now_us)
+        hand_over(state, &transaction, transaction.owner_slot, data, size, now_us)
 
 
 cdef void note_contact(State state, const Message* message, const Transaction* transaction, int64_t now_us) noexcept nogil:  # R0
@@ -52,8 +53,9 @@ cdef void note_contact(State state, const Message* message, const Transaction* t
         state.table.saw_reply(&contact, <uint32_t>(now_us - transaction.sent_us), now_us)
 
 
-cdef void answer_lookup(State state, const Transaction* transaction, const Message* message,
-                        int64_t now_us) noexcept nogil:  # R0
+cdef void answer_lookup(State state, const Transaction* transaction, const Message* message, const uint8_t* data,
+                        uint32_t size, int64_t now_us) noexcept nogil:  # R0
+    cdef uint32_t reader
     if not state.shortlists.is_current(transaction.owner_slot, transaction.owner_generation):
         return
     if transaction.has_expected_id and not same_id(transaction.expected_id, message.id):
@@ -62,6 +64,15 @@ cdef void answer_lookup(State state, const Transaction* transaction, const Messa
         return
     state.shortlists.on_answer(transaction.owner_slot, transaction.owner_index, message,
                                <uint32_t>(now_us - transaction.sent_us), now_us)
+    reader = state.shortlists.lists[transaction.owner_slot].reader
+    if reader and holds_payload(message):
+        hand_over(state, transaction, reader, data, size, now_us)
+
+
+cdef inline bint holds_payload(const Message* message) noexcept nogil:
+    """Whether an answer holds what the shortlist does not keep (BEP 33, 44, 51), or peers of one node."""
+    return (message.value.data != NULL or message.samples.data != NULL or message.seed_filter.data != NULL
+            or message.peer_filter.data != NULL or message.values.data != NULL or message.present & HAS_SEQ)
 
 
 cdef void fail_owner(State state, const Transaction* transaction) noexcept nogil:  # R0
@@ -70,11 +81,12 @@ cdef void fail_owner(State state, const Transaction* transaction) noexcept nogil
         state.shortlists.on_failure(transaction.owner_slot, transaction.owner_index)
 
 
-cdef void hand_over(State state, const Transaction* transaction, const uint8_t* data, uint32_t size,
+cdef void hand_over(State state, const Transaction* transaction, uint32_t caller, const uint8_t* data, uint32_t size,
                     int64_t now_us) noexcept nogil:  # R0
     """Give the answer as it came to the Python caller who awaits it; reading it is his business."""
     cdef Event* event = state.add_event(transaction, now_us)
     if event != NULL:
+        event.caller = caller
         event.size = size if size < EVENT_DATAGRAM else EVENT_DATAGRAM
         memcpy(event.data, data, event.size)
 
@@ -93,7 +105,7 @@ cdef void handle_error(State state, const Message* message, const Endpoint* sour
     if transaction.owner == OWNER_CRAWL:
         state.frontier.on_error(&transaction, message, now_us)
     elif transaction.owner == OWNER_DIRECT:
-        hand_over(state, &transaction, data, size, now_us)
+        hand_over(state, &transaction, transaction.owner_slot, data, size, now_us)
     else:
         fail_owner(state, &transaction)
 

@@ -27,7 +27,7 @@ cdef enum Flag:                 # of a View
     FLAG_EXHAUSTED = 8          # the budget of queries is spent
 
 
-cdef packed struct PackedValue:     # 19 bytes: fastdht.stats.VALUE
+cdef packed struct PackedValue:     # 19 bytes: read by endpoints.unpack_values
     uint8_t size
     uint8_t endpoint[18]
 

@@ -7,9 +7,13 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from fastdht._ext.addresses cimport AddressFilter, Endpoint
 from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.hashing cimport Rng
+from fastdht._ext.items cimport ItemStore
 from fastdht._ext.krpc cimport Message, Query
+from fastdht._ext.observed cimport QueryLog
 from fastdht._ext.packets cimport Outbox, Outgoing
+from fastdht._ext.parked cimport ParkedPuts
 from fastdht._ext.peers cimport PeerStore
+from fastdht._ext.peers_sample cimport InfoHashSample
 from fastdht._ext.shortlist cimport ShortlistPool
 from fastdht._ext.table cimport RoutingTable
 from fastdht._ext.throttle cimport Throttle
@@ -22,11 +26,11 @@ cdef enum:
     MAX_NODES_IN_REPLY = 8      # some nodes ignore a longer list whole
     VOTE_RING = 64
     EVENT_DATAGRAM = 8192
-    SECRET_SIZE = 96            # 16 bytes each for tids, shortlists, throttle and peers, 32 for tokens
+    SECRET_SIZE = 96            # 16 bytes each for tids, shortlists, throttle and both stores, 32 for tokens
 
 
 cdef enum:                      # Counter: indexes of State.counters
-    RECEIVED                    # datagrams; = handled + all drops below it
+    RECEIVED                    # datagrams; = handled + all drops below it + puts parked
     QUERIES_HANDLED
     RESPONSES_HANDLED
     ERRORS_HANDLED
@@ -45,7 +49,8 @@ cdef enum:                      # Counter: indexes of State.counters
     DROP_READ_ONLY              # a query to a node that serves none
     DROP_NO_ALLOWANCE           # a query whose answer the limits on replies forbid
     DROP_ERROR_TOO_LARGE        # an error that would be larger than the query that caused it
-    HANDLED_END                 # RECEIVED is the sum of all between it and this
+    DROP_PUT_CROWDED            # a put that found no place to wait for the verification of its signature
+    HANDLED_END                 # RECEIVED is the sum of all between it and this, and of the puts parked
     SENT_QUERIES
     SENT_REPLIES
     SENT_ERRORS
@@ -66,7 +71,7 @@ cdef struct Vote:               # an answer's claim about our address
     Endpoint claimed
 
 
-cdef struct Event:              # what became of a direct query
+cdef struct Event:              # what became of a direct query, or an answer for the reader of a lookup
     uint32_t caller
     uint32_t rtt_us
     uint32_t size               # of `data`: the answer as it came; 0: silence
@@ -87,6 +92,9 @@ cdef class State:
     cdef Throttle throttle
     cdef TokenIssuer tokens
     cdef PeerStore peers
+    cdef ItemStore items                # of BEP 44; None in a crawl, like the two above and the next
+    cdef ParkedPuts parked
+    cdef InfoHashSample sample
     cdef ShortlistPool shortlists
     cdef Frontier frontier              # None but in a crawl
     cdef Outbox outbox
@@ -102,6 +110,8 @@ cdef class State:
     cdef uint32_t event_capacity
     cdef uint32_t event_first
     cdef uint32_t event_count
+    cdef QueryLog log                   # queries handled, for who watches them; None when nobody does
+    cdef bint has_log
     cdef bint has_table
     cdef bint has_frontier
     cdef bint has_sibling

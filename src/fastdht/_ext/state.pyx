@@ -54,6 +54,9 @@ cdef class State:
             self.tokens = TokenIssuer(secret[64:96], 0)
             self.peers = PeerStore(config.family, secret=secret[48:64], seed=seed, own_id=own_id,
                                    **config.peers.arguments())
+            self.items = ItemStore(secret=secret[48:64], seed=seed, own_id=own_id, **config.items.arguments())
+            self.parked = ParkedPuts(**config.puts.arguments())
+            self.sample = InfoHashSample(self.peers, config.sample_interval_s, seed ^ 1)
         return 0
 
     cdef uint32_t send_query(self, const Endpoint* endpoint, Query* query, int64_t now_us) noexcept nogil:  # R0

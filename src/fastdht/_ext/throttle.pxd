@@ -12,6 +12,9 @@ from fastdht._ext.hashing cimport HashKey
 cdef enum:
     MAX_REPLY_V4 = 1400
     MAX_REPLY_V6 = 1232
+    MAX_ITEM_REPLY_V4 = 1472        # a datagram that Ethernet carries whole: a value of 1,000 bytes needs more than
+    MAX_ITEM_REPLY_V6 = 1452        # the above
+    ITEM_AMPLIFICATION = 13         # the largest item is 1,208 bytes, libtorrent's question for it 95
     WAYS = 4                        # with two, a flood of 5,000 sources displaced each other and passed as newcomers
     CELLS = 256                     # an IPv4 /8 each, or hashed IPv6 /32s
 
@@ -21,6 +24,7 @@ cdef enum:                          # Slot.meters
     METER_CALM = 1                  # of a source
     METER_BYTES = 1                 # of a subnet
     METER_ABUSE = 2                 # of a source
+    METER_ITEMS = 2                 # of a subnet
 
 
 cdef enum:                          # shares of the reply budget
@@ -93,15 +97,19 @@ cdef class Throttle:
     cdef Slot* subnet
     cdef Cell* cell
     cdef int pool                   # where its next reply is charged
+    cdef bint is_recent_proved      # as reply_allowance found …
+    cdef uint32_t recent_size       # … for a query of this size
     cdef readonly uint64_t dropped_source       # queries over their source's limit, or muted
     cdef readonly uint64_t dropped_subnet
     cdef readonly uint64_t mutes
     cdef readonly uint64_t denied_subnet        # replies refused: their subnet took its share
     cdef readonly uint64_t denied_budget        # replies refused: nothing left for such a source
+    cdef readonly uint64_t denied_items         # items too large for an unproved source, its subnet just had one
     cdef readonly uint64_t denied_outbound      # queries of ours held back
     cdef void expect(self, const Endpoint* source) noexcept nogil
     cdef bint admit(self, const Endpoint* source, int64_t now_us) noexcept nogil
     cdef uint32_t reply_allowance(self, const Endpoint* source, uint32_t query_size, int64_t now_us) noexcept nogil
+    cdef uint32_t item_allowance(self, int64_t now_us) noexcept nogil
     cdef void spend(self, const Endpoint* source, uint32_t reply_size, int64_t now_us) noexcept nogil
     cdef void prove(self, const Endpoint* source, int64_t now_us) noexcept nogil
     cdef bint is_proved(self, uint64_t tag, int64_t now_us) noexcept nogil

@@ -6,6 +6,7 @@ class Throttle:
     mutes: int
     denied_subnet: int
     denied_budget: int
+    denied_items: int
     denied_outbound: int
     def __new__(
         cls,

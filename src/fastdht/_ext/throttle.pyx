@@ -37,6 +37,7 @@ cdef int64_t CALM_TOLERANCE_NS = 9_000_000_000      # … and with three at once
 cdef int64_t CALM_MEMORY_NS = 60_000_000_000        # after so long without a query any source is calm again
 cdef int64_t ABUSE_TOLERANCE_NS = 10_000_000_000    # muted after ten seconds above `mute_factor` times its rate
 cdef int64_t SECOND_NS = 1_000_000_000
+cdef int64_t ITEM_INTERVAL_NS = 5_000_000_000       # between large items for unproved sources of one subnet
 
 
 cdef inline bint is_over(int64_t meter, int64_t now_ns, int64_t tolerance_ns) noexcept nogil:
@@ -163,6 +164,8 @@ cdef class Throttle:
         cdef bint proved
         self.locate(source)
         proved = self.is_proved(self.recent_tag, now_us)
+        self.is_recent_proved = proved
+        self.recent_size = query_size
         self.pool = self.choose_pool(proved, now_ns)
         if is_over(self.subnet.meters[METER_BYTES], now_ns, self.subnet_bytes.tolerance_ns):
             self.denied_subnet += 1
@@ -173,6 +176,22 @@ cdef class Throttle:
         if not proved and self.enabled:
             most = <uint32_t>min(<uint64_t>most, self.amplification * query_size)
         return most
+
+    cdef uint32_t item_allowance(self, int64_t now_us) noexcept nogil:  # R0
+        """The most bytes that may answer the query last asked about, if an item needs more than its allowance.
+
+        0: no more than that. An unproved source may get so much once in five seconds for all of its subnet: an item
+        amplifies twice as much as any other answer, but who asks for one has seldom been asked by us before.
+        """
+        cdef int64_t now_ns = now_us * 1000
+        cdef uint32_t most = MAX_ITEM_REPLY_V4 if self.recent.family == FAMILY_V4 else MAX_ITEM_REPLY_V6
+        if self.is_recent_proved or not self.enabled or self.amplification * self.recent_size >= most:
+            return most
+        if is_over(self.subnet.meters[METER_ITEMS], now_ns, 0):
+            self.denied_items += 1
+            return 0
+        take(&self.subnet.meters[METER_ITEMS], now_ns, ITEM_INTERVAL_NS)
+        return min(most, <uint32_t>ITEM_AMPLIFICATION * self.recent_size)
 
     cdef int choose_pool(self, bint proved, int64_t now_ns) noexcept nogil:  # R0
         if not is_over(self.pools[POOL_COMMON], now_ns, self.pool_limits[POOL_COMMON].tolerance_ns):

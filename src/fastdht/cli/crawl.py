@@ -18,13 +18,14 @@ from typing import Any
 import click
 
 from fastdht import __version__
+from fastdht.cli.crawl_metadata import metadata
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, ZONE, HostPort
 from fastdht.cli.progress import open_display
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
 from fastdht.cli.run import run_async
 from fastdht.config import public_bootstrap
 from fastdht.crawl.crawler import DEPTHS, Crawl, CrawlConfig, as_plain
-from fastdht.crawl.records import FORMATS, NODE_COLUMNS, CrawlResult
+from fastdht.crawl.records import FORMATS, NODE_COLUMNS, CrawlResult, Progress
 from fastdht.crawl.sinks import (
     DirectorySink,
     NullSink,
@@ -34,6 +35,7 @@ from fastdht.crawl.sinks import (
     prepare_directory,
     write_json,
 )
+from fastdht.crawl.timeline import Timeline
 from fastdht.crawl.verify import verify as compare
 from fastdht.crawl.zones import Zone
 from fastdht.errors import DHTError
@@ -167,7 +169,8 @@ def run_census(config: CrawlConfig, sink: Sink, folder: Path | None, format_: st
         write_json(folder / "crawl.json", {"state": "running", **note})
     state = "failed"
     try:
-        result = run_async(crawl_until_signal(config, sink))
+        with Timeline(folder) as timeline:
+            result = run_async(crawl_until_signal(config, sink, timeline))
         state = "complete" if result.complete else "partial" if result.answered else "failed"
         if folder is not None:
             write_json(folder / "summary.json", result.as_dict())
@@ -186,11 +189,15 @@ def finish_note(folder: Path, note: dict[str, Any], state: str) -> None:
             raise
 
 
-async def crawl_until_signal(config: CrawlConfig, sink: Sink) -> CrawlResult:
+async def crawl_until_signal(config: CrawlConfig, sink: Sink, timeline: Timeline) -> CrawlResult:
     gc.freeze()         # what start-up made stays; without it each full collection would pause the loop
     loop = asyncio.get_running_loop()
     with open_display() as display:
-        running = Crawl(config, sink, on_progress=display.show)
+        def show(progress: Progress) -> None:
+            timeline.add(progress)
+            display.show(progress)
+
+        running = Crawl(config, sink, on_progress=show)
 
         def stop() -> None:
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -219,6 +226,19 @@ def summarise(result: CrawlResult) -> list[Row]:
 
 @crawl.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="Where to write the page. Default: report.html in DIRECTORY.")
+def report(directory: Path, out: Path | None) -> None:
+    """Show the crawl in DIRECTORY as one self-contained HTML page."""
+    from fastdht.crawl.report.page import write_report
+
+    target = out or directory / "report.html"
+    write_report(directory, target)
+    click.echo(target)
+
+
+@crawl.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--truth", "truth_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
               help="What `fastdht swarm --truth` wrote.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
@@ -238,3 +258,6 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
         Row("BEP 42", percent(verdict.bep42_share), "of the found ids fit their address"),
         Row("written twice", count(verdict.doubled_rows), "rows"),
     ])
+
+
+crawl.add_command(metadata)

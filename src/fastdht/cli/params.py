@@ -20,8 +20,10 @@ BOOTSTRAP_WORDS = ("public", "saved", "none")
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)?")
 _ZONE = re.compile(r"([0-9A-Fa-f]{1,40})/([0-9]{1,3})")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 class Zone(NamedTuple):
@@ -136,6 +138,13 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
+def parse_size(text: str) -> int:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"size {text!r}: a number with B, KiB, MiB or GiB needed, as in 16MiB")
+    return int(float(match[1]) * _BYTES[match[2] or "B"])
+
+
 ENDPOINT = Checked("host:port", Endpoint.parse)             # → Endpoint; an IP address, no name
 LISTEN = Checked("host:port", parse_listen)                 # → Endpoint; port 0 allowed
 ENDPOINTS = Checked("host:port,…", parse_endpoints)         # → tuple[Endpoint, …]; for multiple=True use `flatten`
@@ -146,6 +155,7 @@ NETWORK = Checked("cidr", parse_network)                    # → str, normalise
 ZONE = Checked("hex/bits", parse_zone)                      # → Zone
 RATE = Checked("per second", parse_rate)                    # → float > 0
 DURATION = Checked("duration", parse_duration)              # → float, seconds
+SIZE = Checked("size", parse_size)                          # → int, bytes
 
 
 def flatten(lists: tuple[tuple[Endpoint, ...], ...]) -> tuple[Endpoint, ...]:

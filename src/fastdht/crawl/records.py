@@ -29,6 +29,23 @@ NODE_COLUMNS = (
     Column("bep42", "bool", "whether BEP 42 accepts the id at this address"),
 )
 
+METADATA_COLUMNS = (
+    Column("info_hash", "string", "20 bytes as 40 hexadecimal digits; of a v2 torrent the first 20 of its SHA-256"),
+    Column("status", "string", "ok, no_peers, failed (all peers tried), unreadable (right hash, but no torrent)"),
+    Column("name", "string", "of the torrent, at most 1,024 characters"),
+    Column("size", "int64", "bytes of content"),
+    Column("files", "int32", "without padding files (BEP 47)"),
+    Column("piece_length", "int64", "bytes"),
+    Column("private", "bool", "whether the torrent asks not to be found by the DHT (BEP 27)"),
+    Column("version", "string", "v1, v2 or hybrid (BEP 52)"),
+    Column("metadata_size", "int32", "bytes of the info dictionary"),
+    Column("peers", "int32", "known"),
+    Column("tried", "int32", "peers that were connected to"),
+    Column("seconds", "float64", "from the first look to the result"),
+    Column("client", "string", "what the peer that sent it calls itself"),
+    Column("error", "string", "of the last peer tried, where none sent it"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class CrawlResult:

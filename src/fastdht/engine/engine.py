@@ -15,7 +15,7 @@ from fastdht.engine.transport import Transport
 
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox
-from fastdht.errors import ConfigError, NodeClosed
+from fastdht.errors import ConfigError, DHTError, NodeClosed
 from fastdht.types import Endpoint
 
 log = logging.getLogger(__name__)
@@ -25,9 +25,11 @@ ROUNDS_PER_WAKE = 64        # of stepping what sending has left dirty; a bound, 
 MAX_CALLERS = 0xFFFFFFFF
 TIMER_GRAIN_US = 1000       # uvloop counts whole milliseconds and fires early: without it, a deadline is met in circles
 CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
+VERIFICATIONS_PER_WAKE = 16     # of 40 µs each; the timer brings the next ones
 
 LookupResult = tuple[int, int, int, int, int, int, bytes, bytes]
 Outcome = tuple[bytes, int, bytes | None, bool]     # compact source, rtt in µs, the answer, whether refused
+Verify = Callable[[bytes, bytes, bytes], bool]      # signature, what it signs, public key
 
 
 class Branch(Protocol):
@@ -40,25 +42,38 @@ class Branch(Protocol):
 
 
 class Engine:
-    """Runs a Core: `clock` gives monotonic microseconds; `start` must be called on the loop."""
+    """Runs a Core: `clock` gives monotonic microseconds; `start` must be called on the loop.
+
+    `verify` checks an Ed25519 signature, or raises a DHTError when it cannot; it is then not called again, and puts of
+    mutable items are answered with error 202, as without it.
+    """
 
     def __init__(self, core: Core, transport: Transport, clock: Callable[[], int], *, lookups: int = 1,
-                 inbox: int = 64) -> None:
+                 inbox: int = 64, verify: Verify | None = None) -> None:
         self.core = core
         self.transport = transport
         self.clock = clock
         self.is_closed = False
+        self.now_us = 0             # of the batch that is worked on, or was last
         self.batches = 0
         self.longest_batch_us = 0
+        self._verify = verify
         self._inbox = Inbox(inbox)
         self._batch = inbox
         self._branches: list[Branch | None] = [None] * lookups
         self._callers: dict[int, Callable[[Outcome], None]] = {}
-        self._next_caller = 0
+        self._readers: dict[int, Callable[[Outcome], None]] = {}
+        self._next_caller = 1
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = -1
         self._kicked = False
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it was started on."""
+        assert self._loop is not None
+        return self._loop
 
     def start(self) -> None:
         """Begin to receive; raises nothing once the transport is open."""
@@ -98,10 +113,11 @@ class Engine:
             self._loop.call_soon(self._on_kick)
 
     def open_lookup(self, branch: Branch, method: int, target: bytes, config: LookupConfig, now: int,
-                    seeds: Sequence[bytes], noseed: bool, is_fixed: bool) -> int:
+                    seeds: Sequence[bytes], noseed: bool, is_fixed: bool, scrape: bool = False, reader: int = 0) -> int:
         """Start a lookup whose policy and owner is `branch`; returns its slot, or -1 when all are in use."""
         slot = self.core.open_lookup(method, target, config.width, config.wide_width, config.subnet_limit,
-                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed)
+                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed,
+                                     scrape, reader)
         if slot >= 0:
             self._branches[slot] = branch
             self.kick()
@@ -112,22 +128,44 @@ class Engine:
         self._branches[slot] = None
         return self.core.finish_lookup(slot, CLOSEST_KEPT)
 
+    def add_reader(self, told: Callable[[Outcome], None]) -> int:
+        """A number for open_lookup: `told` is called with each answer that holds more than nodes, until forgotten."""
+        reader = self._take_number()
+        self._readers[reader] = told
+        return reader
+
+    def forget_reader(self, reader: int) -> None:
+        del self._readers[reader]
+
     def query(self, method: int, endpoint: bytes, told: Callable[[Outcome], None], **arguments: Any) -> None:
         """Ask one node (arguments as Core.query's); `told` is called once with the outcome."""
+        self._send(endpoint, told, lambda caller: self.core.query(method, endpoint, caller, self.clock(), **arguments))
+
+    def query_raw(self, endpoint: bytes, head: bytes, tail: bytes, told: Callable[[Outcome], None]) -> None:
+        """Ask one node what is encoded but for its transaction id, which goes between head and tail."""
+        self._send(endpoint, told, lambda caller: self.core.query_raw(endpoint, caller, self.clock(), head, tail))
+
+    def _send(self, endpoint: bytes, told: Callable[[Outcome], None], ask: Callable[[int], bool]) -> None:
         if self.is_closed:
             raise NodeClosed("the node is closed")
-        caller = self._next_caller
-        self._next_caller = (caller + 1) & MAX_CALLERS
-        self._callers[caller] = told
-        if not self.core.query(method, endpoint, caller, self.clock(), **arguments):
-            del self._callers[caller]
+        caller = self._take_number()
+        if ask(caller):
+            self._callers[caller] = told
+            self.kick()
+        else:
             told((endpoint, 0, None, True))
-            return
-        self.kick()
+
+    def _take_number(self) -> int:
+        """A number that nobody waits under; 0 means nobody."""
+        while True:
+            number = self._next_caller
+            self._next_caller = number % MAX_CALLERS + 1
+            if number not in self._callers and number not in self._readers:
+                return number
 
     def on_readable(self) -> None:
         """Take in what the socket holds, in at most eight batches."""
-        now = self.clock()
+        now = self.now_us = self.clock()
         receive, core = self.transport.receive, self.core
         for _ in range(BATCHES_PER_WAKE):
             count = receive(self._inbox)
@@ -139,6 +177,7 @@ class Engine:
             if count < self._batch:
                 break
         self._drain_refusals(now)
+        self._finish_puts(now)
         self._arm(now)
         self.longest_batch_us = max(self.longest_batch_us, self.clock() - now)
 
@@ -147,10 +186,31 @@ class Engine:
             self.core.receive_unreachable(self._inbox, now)
             self._settle(now)
 
+    def _finish_puts(self, now: int) -> None:
+        """Verify what is parked, a few a turn, and send the answers."""
+        parked = self.core.take_parked(VERIFICATIONS_PER_WAKE, now)
+        for slot, public_key, signature, signed in parked:
+            self.core.finish_put(slot, self._is_signed(signature, signed, public_key), now)
+        if parked:
+            self.transport.flush(self.core.outbox)
+
+    def _is_signed(self, signature: bytes, signed: bytes, public_key: bytes) -> bool | None:
+        """Whether a signature is good; None when that cannot be known."""
+        if self._verify is None:
+            return None
+        try:
+            return self._verify(signature, signed, public_key)
+        except DHTError as error:
+            log.warning("mutable items are not stored here: %s", error)
+            self._verify = None
+            return None
+
     def _settle(self, now: int) -> None:
         """Step what changed, hand over what came, send what is queued, until nothing is left that can be sent."""
         core = self.core
         for _ in range(ROUNDS_PER_WAKE):
+            if core.has_events():           # before time adds more, and before a step may end the lookup they belong to
+                self._hand_over()
             core.advance(now)
             core.step_lookups(self._branches, now)
             if core.has_events():
@@ -160,23 +220,24 @@ class Engine:
 
     def _hand_over(self) -> None:
         for caller, source, rtt_us, answer, is_refused in self.core.take_events():
-            told = self._callers.pop(caller, None)
+            told = self._callers.pop(caller, None) or self._readers.get(caller)
             if told is not None:
                 told((source, rtt_us, answer, is_refused))
 
     def _on_kick(self) -> None:
         self._kicked = False
         if not self.is_closed:
-            self._work()
+            self.work()
 
     def _on_timer(self) -> None:
         self._timer = None          # only here: a timer forgotten while it runs would start a second chain of them
-        self._work()
+        self.work()
 
-    def _work(self) -> None:
+    def work(self) -> None:
         """Do what time and callers demand, and wait for the next deadline."""
-        now = self.clock()
+        now = self.now_us = self.clock()
         self._settle(now)
+        self._finish_puts(now)
         self._arm(now)
 
     def _arm(self, now: int) -> None:

@@ -107,6 +107,7 @@ class Upkeep:
         if now - self._rotated_us >= TOKEN_ROTATION_US:
             self._rotate(now)
         core.expire_peers(64, now)
+        core.expire_items(64, now)
         self._count_votes(now)
         if self._ticks % 10 == 0:
             self._tune_stall()

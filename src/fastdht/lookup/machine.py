@@ -38,6 +38,9 @@ class LookupState(IntEnum):
     EXHAUSTED = 5
 
 
+SEEDING, CONVERGING, CLOSING, DONE, LATE, EXHAUSTED = LookupState      # an enum's own members are slow to look up
+
+
 class Machine:
     """Decides from five counts; `alpha` is the most queries in flight."""
 
@@ -45,21 +48,23 @@ class Machine:
 
     def __init__(self, alpha: int) -> None:
         self.alpha = alpha
-        self.state = LookupState.SEEDING
+        self.state = SEEDING
 
     def step(self, in_flight: int, fresh: int, pending: int, answered: int, flags: int) -> int:
         """How many more to ask (> 0), WAIT or FINISHED; counts are over the closest that have not failed."""
         if flags & FLAG_LATE:
-            return self.end(LookupState.LATE)
+            return self.end(LATE)
         if fresh and not flags & FLAG_EXHAUSTED:
             if answered:
-                self.state = LookupState.CONVERGING
+                self.state = CONVERGING
             room = self.alpha - in_flight
-            return min(room, fresh) if room > 0 else WAIT
+            if room < fresh:
+                return room if room > 0 else WAIT
+            return fresh
         if pending:
-            self.state = LookupState.CLOSING
+            self.state = CLOSING
             return WAIT
-        return self.end(LookupState.EXHAUSTED if fresh else LookupState.DONE)
+        return self.end(EXHAUSTED if fresh else DONE)
 
     def end(self, state: LookupState) -> int:
         self.state = state

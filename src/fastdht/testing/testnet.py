@@ -12,7 +12,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from fastdht.config import CoreConfig, PeersConfig, ThrottleConfig
+from fastdht.config import CoreConfig, ItemsConfig, PeersConfig, PutsConfig, ThrottleConfig
 from fastdht.node import Node
 from fastdht.stats import LookupReport
 from fastdht.testing import builders
@@ -34,7 +34,8 @@ INSIDE_IPV6 = Endpoint("fd00::2", 6881)
 SMALL = CoreConfig(
     outbox=64, inbox=8, transactions=256, lookups=8, values_per_lookup=256, events=16,
     throttle=ThrottleConfig(sources=1024, subnets=512, proved=512, destinations=512),
-    peers=PeersConfig(max_info_hashes=64, max_peers=1024, peers_per_info_hash=256))
+    peers=PeersConfig(max_info_hashes=64, max_peers=1024, peers_per_info_hash=256),
+    items=ItemsConfig(max_items=256), puts=PutsConfig(max_parked=16))
 """Sizes for thousands of nodes in one process; every limit as in a real node."""
 
 

@@ -1,0 +1,9 @@
+from collections.abc import Iterable
+from typing import Self
+
+class AddressRanges:
+    count_v4: int
+    count_v6: int
+    def __new__(cls, v4: Iterable[tuple[int, int]] = (), v6: Iterable[tuple[int, int]] = ()) -> Self: ...
+    def holds(self, packed: bytes) -> bool: ...
+    def look_up_all(self, packed: bytes) -> int: ...

@@ -1,0 +1,6 @@
+from typing import TypeVar
+
+_T = TypeVar("_T", bound=tuple[str, int])
+
+def unpack_endpoint(cls: type[_T], packed: bytes) -> _T: ...
+def unpack_values(cls: type[_T], records: bytes) -> list[_T]: ...

@@ -1,0 +1,82 @@
+"""Endpoints as Python sees them: the text of an address, and a port. Rate class: lookup.
+
+A lookup finds dozens of peers, and whoever asked for them reads them all: through Python's own inet_ntop and NamedTuple
+that takes longer than finding them. Invariant: what comes out equals cls(ip, port), with ip as inet_ntop writes it.
+"""
+import socket
+
+from cpython.object cimport PyTypeObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_SET_ITEM
+from cpython.unicode cimport PyUnicode_DecodeASCII
+from libc.stdint cimport uint8_t, uint32_t
+
+from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, FAMILY_V4, FAMILY_V6, dump_compact, load_compact, read_compact
+
+cdef extern from "Python.h":
+    object PyType_GenericAlloc(PyTypeObject* type, Py_ssize_t items)
+    void PyObject_GC_UnTrack(object made)
+
+cdef enum:
+    VALUE_SIZE = 1 + COMPACT_V6     # shortlist.pxd: PackedValue
+
+
+def unpack_endpoint(cls, bytes packed not None):
+    """A `cls`, a subclass of tuple, of (ip, port) from 6 or 18 bytes. Raises ValueError for another size."""
+    cdef Endpoint endpoint
+    check_pair(cls)
+    load_compact(packed, &endpoint)
+    return make_pair(<PyTypeObject*>cls, &endpoint)
+
+
+def unpack_values(cls, bytes records not None) -> list:
+    """A `cls` for each of a lookup's PackedValue records (19 bytes: size and compact endpoint), in their order."""
+    cdef const uint8_t* at = records
+    cdef Py_ssize_t i
+    cdef Endpoint endpoint
+    check_pair(cls)
+    found = []
+    for i in range(len(records) // VALUE_SIZE):
+        read_compact(at + 1, FAMILY_V4 if at[0] == COMPACT_V4 else FAMILY_V6, &endpoint)
+        found.append(make_pair(<PyTypeObject*>cls, &endpoint))
+        at += VALUE_SIZE
+    return found
+
+
+cdef int check_pair(cls) except -1:
+    if not isinstance(cls, type) or not issubclass(cls, tuple):
+        raise TypeError(f"{cls!r} is no subclass of tuple")
+    return 0
+
+
+cdef object make_pair(PyTypeObject* cls, const Endpoint* endpoint):
+    """What cls(ip, port) would be, without the tuples and calls in between."""
+    cdef object ip = host_text(endpoint)
+    cdef object port = endpoint.port
+    cdef object made = PyType_GenericAlloc(cls, 2)
+    Py_INCREF(ip)
+    PyTuple_SET_ITEM(made, 0, ip)
+    Py_INCREF(port)
+    PyTuple_SET_ITEM(made, 1, port)
+    PyObject_GC_UnTrack(made)       # a str and an int close no circle: nothing for the collector to look through
+    return made
+
+
+cdef str host_text(const Endpoint* endpoint):
+    cdef char text[16]
+    cdef uint32_t part
+    cdef int shift, size = 0
+    if endpoint.family == FAMILY_V6:
+        return socket.inet_ntop(socket.AF_INET6, dump_compact(endpoint)[:16])
+    for shift in range(24, -8, -8):
+        part = <uint32_t>(endpoint.low >> shift) & 255
+        if part >= 100:
+            text[size] = <char>(48 + part // 100)
+            size += 1
+        if part >= 10:
+            text[size] = <char>(48 + part // 10 % 10)
+            size += 1
+        text[size] = <char>(48 + part % 10)
+        text[size + 1] = c'.'
+        size += 2
+    return PyUnicode_DecodeASCII(text, size - 1, NULL)

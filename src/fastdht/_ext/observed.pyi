@@ -1,0 +1,9 @@
+from typing import Self
+
+class QueryLog:
+    capacity: int
+    count: int
+    lost: int
+    def __new__(cls, capacity: int) -> Self: ...
+    def take(self, limit: int) -> list[tuple[int, bytes, bytes, bytes | None]]: ...
+    def skip(self) -> int: ...

@@ -1,0 +1,6 @@
+from fastdht._ext.peers import PeerStore
+
+MAGIC: bytes
+
+def dump_peers(store: PeerStore, now_us: int) -> bytes: ...
+def load_peers(store: PeerStore, data: bytes, now_us: int, away_us: int = 0) -> int: ...

@@ -1,0 +1,145 @@
+"""How a Node asks: one node directly, or many by a lookup, and how it writes to those found. Rate class: lookup.
+
+Invariant: lookups with the same target and method share one traversal, unless `to` names whom to ask.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fastdht._ext import krpc
+from fastdht.config import SECOND_US, CoreConfig, LookupConfig
+from fastdht.engine.bridge import Lookup, Walk, WalkKey, closed_error
+from fastdht.engine.engine import Engine, Outcome
+from fastdht.engine.names import HostList
+from fastdht.engine.saving import Saver
+from fastdht.errors import ConfigError, DHTError, NoResponse, RemoteError
+from fastdht.stats import ClosestContact, LookupReport, WriteOutcome
+from fastdht.types import Endpoint, NodeId
+
+PING, FIND_NODE, GET_PEERS, ANNOUNCE_PEER, GET, PUT, SAMPLE_INFOHASHES = range(7)
+MAX_DIRECT = 96         # nodes that one call may ask directly
+WRITES = 8              # nodes a write is sent to (Kademlia's k)
+
+
+class Asking:
+    """What every operation of a Node builds on; Node's constructor sets these up."""
+
+    _config: CoreConfig
+    _lookup: LookupConfig
+    _write_lookup: LookupConfig     # wider, as the closest may refuse a write
+    _hosts: HostList
+    _saver: Saver | None
+    _clock: Callable[[], int]
+    _engines: list[Engine]
+    _walks: dict[WalkKey, Walk]
+
+    def _walk(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
+              noseed: bool = False, scrape: bool = False) -> Lookup:
+        """Join the walk for this target that runs already, or start one."""
+        self._first()
+        if to is not None:
+            seeds = [to_endpoint(each).pack() for each in to]
+            config = replace(config, width=MAX_DIRECT, wide_width=MAX_DIRECT, max_queries=MAX_DIRECT, subnet_limit=0)
+            fixed = Walk(target, config, self._forget)
+            return Lookup(self._start(fixed, method, seeds, noseed, scrape, is_fixed=True))
+        key = (method, target, noseed, scrape)
+        walk = self._walks.get(key)
+        if walk is None or walk.config is not config:
+            walk = self._start(Walk(target, config, self._forget, key), method, self._entry_hosts(), noseed, scrape)
+        return Lookup(walk)
+
+    def _start(self, walk: Walk, method: int, seeds: Sequence[bytes], noseed: bool, scrape: bool, *,
+               is_fixed: bool = False) -> Walk:
+        is_read = scrape or method in (GET, SAMPLE_INFOHASHES)
+        if not walk.start(self._engines, method, seeds, is_fixed=is_fixed, noseed=noseed, scrape=scrape,
+                          is_read=is_read):
+            raise DHTError(f"{self._config.lookups} lookups are running already; wait for one, or raise the limit")
+        if walk.key is not None:
+            self._walks[walk.key] = walk
+        return walk
+
+    def _forget(self, walk: Walk) -> None:
+        if walk.key is not None and self._walks.get(walk.key) is walk:
+            del self._walks[walk.key]
+
+    def _entry_hosts(self) -> tuple[bytes, ...]:
+        """Numeric bootstrap hosts and saved contacts, for as long as the tables are empty."""
+        for engine in self._engines:
+            if len(engine.core.table):
+                return ()
+        return self._hosts.numeric() + (self._saver.entries() if self._saver is not None else ())
+
+    async def _write_to(self, found: ClosestContact, method: int, **arguments: Any) -> tuple[WriteOutcome, bool]:
+        """Write to one node; a lost datagram is worth one repetition, as the token stays good for minutes.
+
+        Returns the outcome, and whether it is that of a repetition.
+        """
+        for is_repeated in (False, True):
+            try:
+                await self._query(method, found.contact.endpoint, token=found.token, **arguments)
+                return WriteOutcome(found.contact, None), is_repeated
+            except NoResponse as error:
+                silence = error
+            except RemoteError as error:
+                return WriteOutcome(found.contact, str(error), error.code), is_repeated
+            except DHTError as error:
+                return WriteOutcome(found.contact, str(error)), is_repeated
+        return WriteOutcome(found.contact, str(silence)), True
+
+    async def _query(self, method: int, endpoint: Endpoint, **arguments: Any) -> tuple[dict[str, Any], float]:
+        """One query to one node: its answer's slots and the round-trip time in seconds."""
+        packed = endpoint.pack()
+        datagram, rtt_us = await self._ask(endpoint, lambda engine, told: engine.query(
+            method, packed, told, **arguments))
+        answer = krpc.parse(datagram, 6 if endpoint.is_ipv6 else 4)
+        if answer is None or (answer["kind"] != "e" and "id" not in answer):
+            raise RemoteError(203, f"{endpoint} sent an answer without an id")
+        raise_error(answer)
+        return answer, rtt_us / SECOND_US
+
+    async def _ask(self, endpoint: Endpoint, send: Callable[[Engine, Callable[[Outcome], None]], None],
+                   ) -> tuple[bytes, int]:
+        """The answer to what `send` asks, as it came, and the round trip in µs. Raises NoResponse."""
+        engine = self._engine_for(endpoint)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        send(engine, lambda outcome: settle(future, outcome))
+        _, rtt_us, datagram, is_refused = await future
+        if datagram is None:
+            why = "refused by the network" if is_refused else f"no answer within {self._config.timeout_us / 1e6:g} s"
+            raise NoResponse(f"{endpoint}: {why}")
+        return datagram, rtt_us
+
+    def _engine_for(self, endpoint: Endpoint) -> Engine:
+        self._first()
+        for engine in self._engines:
+            if engine.transport.local.is_ipv6 == endpoint.is_ipv6:
+                return engine
+        raise ConfigError(f"{endpoint}: this node is bound to no address of that family")
+
+    def _first(self) -> Engine:
+        if not self._engines:
+            raise closed_error()
+        return self._engines[0]
+
+
+def writable(report: LookupReport, to: object) -> list[ClosestContact]:
+    """Whom a write goes to: the closest that gave a token; all of them where the caller has named whom to ask."""
+    found = [each for each in report.closest if each.token is not None]
+    return found[:WRITES] if to is None else found
+
+
+def raise_error(answer: dict[str, Any]) -> None:
+    if answer["kind"] == "e":
+        raise RemoteError(answer.get("error_code", 201), answer.get("error_text", b"").decode("utf-8", "replace"))
+
+
+def to_endpoint(value: Endpoint | str) -> Endpoint:
+    return Endpoint.parse(value) if isinstance(value, str) else value
+
+
+def settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not future.done():                   # its caller may have given up
+        future.set_result(outcome)

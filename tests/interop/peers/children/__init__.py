@@ -1,0 +1,1 @@
+"""What runs in processes of its own: a library's session, and what is loaded into programs."""
