@@ -45,7 +45,8 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
     bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
     allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine).
     node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
-    blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43). limits: "node", or "off" to lift every rate limit.
+    blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43).
+    limits: "node", or "off" to lift every rate limit.
     k: contacts per bucket. query_timeout: seconds after which a query has failed. lookup: how lookups walk.
     state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
     Raises ConfigError for what is malformed, and when an address cannot be bound (on entering).
