@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from fastdht import bencode
+from fastdht.blocklist import Blocklist
 from fastdht.config import LookupConfig
 from fastdht.engine.bridge import Lookup
 from fastdht.errors import (
@@ -17,8 +18,8 @@ from fastdht.types import Contact, Endpoint, IncomingQuery, InfoHash, Item, Node
 
 __version__ = "0.1.0.dev0"
 __all__ = [
-    "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
-    "Item", "ItemCopy", "ItemReport", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
+    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint",
+    "IncomingQuery", "InfoHash", "Item", "ItemCopy", "ItemReport", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
     "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId", "NodeSamples", "NodeStats", "NotFound",
     "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SocketStats", "Swarm",
     "SwarmCount", "WriteOutcome", "WriteRejected", "WriteReport", "bencode", "load_item", "make_item", "sign_item",

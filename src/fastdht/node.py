@@ -18,7 +18,11 @@ from typing import Literal, Self
 from fastdht import crypto
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
-from fastdht._ext.ids import is_secure, random_id, secure_id
+        config = refine(config or CoreConfig(), blocklist, query_concurrency, enforce_node_id)
+        self._config = node_config(config, tuple(allow_net), read_only, k, query_timeout, limits)
+        self._bucket_refresh = check_range("bucket_refresh", bucket_refresh, 1000)
+        self._public_ip = parse_public_ip(public_ip) if public_ip is not None else None
+        self._secrets = SharedSecrets(token_secret, wall) if token_secret is not None else None
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
 from fastdht.engine.bridge import Walk, WalkKey
 from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
@@ -31,6 +35,7 @@ from fastdht.engine.upkeep import PINGS_PER_TICK, Upkeep
 from fastdht.errors import ConfigError
 from fastdht.ops.keeping import Keeping
 from fastdht.ops.swarms import SwarmCalls
+from fastdht.ops.updates import Updates
 from fastdht.ops.watching import QueryWatch, Watching
 from fastdht.persist.state import SavedSocket
 from fastdht.types import Endpoint, NodeId
@@ -38,14 +43,15 @@ from fastdht.types import Endpoint, NodeId
 WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the closest may refuse it
 
 
-class Node(Keeping, SwarmCalls, Watching):
+class Node(Keeping, Updates, SwarmCalls, Watching):
     """A participant of the DHT, used as `async with Node(...) as node:`.
 
     bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
     bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
     allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine).
     node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
-    read_only: ask, but serve nobody (BEP 43). limits: "node", or "off" to lift every rate limit.
+    blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43).
+    limits: "node", or "off" to lift every rate limit.
     k: contacts per bucket. query_timeout: seconds after which a query has failed. lookup: how lookups walk.
     query_concurrency: the most queries out at a time, 1 to 131,072; None: as config says. bucket_refresh: the most
     silent or new contacts pinged a second. enforce_node_id: keep no contact whose id does not fit its address (BEP 42).
@@ -63,6 +69,7 @@ class Node(Keeping, SwarmCalls, Watching):
         allow_net: Iterable[str] = (),
         node_id: bytes | None = None,
         read_only: bool = False,
+        blocklist: Blocklist | None = None,
         limits: Literal["node", "off"] = "node",
         k: int = 8,
         query_timeout: float = 10.0,
@@ -88,6 +95,7 @@ class Node(Keeping, SwarmCalls, Watching):
             raise ConfigError(f"query_timeout is {query_timeout} s; more than 0, at most 3600")
         self._binds = [parse_bind(text) for text in binds]
         self._id = NodeId(node_id) if node_id is not None else None
+<<<<<<< HEAD
         self._config = node_config(config or CoreConfig(), tuple(allow_net), read_only, k, query_timeout, limits)
         if query_concurrency is not None:
             self._config = replace(self._config, transactions=check_range(
@@ -97,6 +105,12 @@ class Node(Keeping, SwarmCalls, Watching):
         self._bucket_refresh = check_range("bucket_refresh", bucket_refresh, 1000)
         self._public_ip = parse_public_ip(public_ip) if public_ip is not None else None
         self._secrets = SharedSecrets(token_secret, wall) if token_secret is not None else None
+=======
+        config = config or CoreConfig()
+        if blocklist is not None:
+            config = replace(config, blocklist=blocklist)
+        self._config = node_config(config, tuple(allow_net), read_only, k, query_timeout, limits)
+>>>>>>> main
         self._lookup = lookup or LookupConfig()
         self._write_lookup = replace(self._lookup, width=max(WRITE_WIDTH, self._lookup.width))
         self._hosts = HostList(public_bootstrap() if bootstrap == "public" else bootstrap)
@@ -239,6 +253,15 @@ def node_config(config: CoreConfig, allowed_nets: tuple[str, ...], read_only: bo
                      timeout_us=timeout_us, stall_us=min(config.stall_us, timeout_us),
                      table=replace(config.table, k=k) if k != TableConfig().k else config.table)
     return config.limits_off() if limits == "off" else config
+
+
+def refine(config: CoreConfig, blocklist: Blocklist | None, query_concurrency: int | None,
+           enforce_node_id: bool) -> CoreConfig:
+    if blocklist is not None:
+        config = replace(config, blocklist=blocklist)
+    if query_concurrency is not None:
+        config = replace(config, transactions=check_range("query_concurrency", query_concurrency, MAX_TRANSACTIONS))
+    return replace(config, table=replace(config.table, only_secure=True)) if enforce_node_id else config
 
 
 def parse_bind(text: str) -> Endpoint:

@@ -6,7 +6,7 @@ import importlib.metadata
 import fastdht
 
 PUBLIC = [
-    "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
+    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
     "Item", "ItemCopy", "ItemReport", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
     "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId", "NodeSamples", "NodeStats", "NotFound",
     "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SocketStats", "Swarm",

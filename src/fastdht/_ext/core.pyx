@@ -30,10 +30,10 @@ cdef enum:
 
 COUNTER_NAMES = (
     "received", "queries_handled", "responses_handled", "errors_handled", "drop_truncated", "drop_too_short",
-    "drop_not_a_dictionary", "drop_bad_source", "drop_throttled", "drop_bad_syntax", "drop_too_deep",
+    "drop_not_a_dictionary", "drop_bad_source", "drop_blocked", "drop_throttled", "drop_bad_syntax", "drop_too_deep",
     "drop_too_many_tokens", "drop_no_kind", "drop_bad_tid", "drop_own_id", "drop_not_asked", "drop_read_only",
     "drop_no_allowance", "drop_error_too_large", "drop_put_crowded", None, "sent_queries", "sent_replies",
-    "sent_errors", "outbox_full", "no_transaction", "outbound_limited", "stalls", "timeouts", "unreachable",
+    "sent_errors", "outbox_full", "no_transaction", "query_blocked", "outbound_limited", "stalls", "timeouts", "unreachable",
     "id_mismatches", "answers_without_id", "events_lost")
 METHOD_NAMES = ("ping", "find_node", "get_peers", "announce_peer", "get", "put", "sample_infohashes", "unknown")
 
@@ -109,9 +109,9 @@ cdef class Core(DirectQueries):
         finish_put(self.state, slot, SIGNATURE_UNKNOWN if ok is None else SIGNATURE_GOOD if ok else SIGNATURE_BAD, now_us)
 
     def step_lookups(self, list branches, int64_t now_us) -> None:
-        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of results and end.
+        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of its end.
 
-        An exception in a step fails that lookup only.
+        It is told of results too once `watch_lookup` was called. An exception in a step fails that lookup only.
         """
         cdef ShortlistPool pool = self.state.shortlists
         cdef uint32_t slot, left = pool.dirty_count
@@ -126,7 +126,7 @@ cdef class Core(DirectQueries):
             branch = branches[slot]
             try:
                 wanted = branch.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
-                if view.flags & FLAG_RESULTS:
+                if view.flags & FLAG_RESULTS and pool.lists[slot].is_watched:
                     branch.on_results()
                 if wanted < 0:
                     branch.on_finished()
@@ -189,6 +189,10 @@ cdef class Core(DirectQueries):
                   self.state.shortlists.pack_values(slot))
         self.state.shortlists.close(slot)
         return result
+
+    def watch_lookup(self, uint32_t slot) -> None:
+        """Have the lookup's branch told of results as they come; most callers only want to hear of the end."""
+        self.state.shortlists.lists[slot].is_watched = True
 
     def lookup_values(self, uint32_t slot) -> list:
         """Compact endpoints of the peers found since the last call."""

@@ -4,6 +4,7 @@ Queries and responses share one table of keys: a slot that makes no sense in one
 Of repeated keys the first counts, whatever its type.
 Source: BEP 5, 32, 33, 44, 51, and what nodes of today send instead.
 """
+from libc.stdint cimport uint64_t
 from libc.string cimport memcmp
 
 from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, FAMILY_V4, FAMILY_V6, read_compact
@@ -235,12 +236,20 @@ cdef bint read_values(Scanner* scanner, Message* message) noexcept nogil:  # R0
     if not enter(scanner, c"l"):
         return False
     while has_more(scanner):
-        if not read_string(scanner, &element):
+        if is_peer(scanner.at, <uint64_t>(scanner.end - scanner.at)) and scanner.tokens_left:
+            scanner.tokens_left -= 1
+            scanner.at += 2 + COMPACT_V4
+        elif not read_string(scanner, &element):
             return False
         count += 1
     message.values.data = start + 1
     message.values.size = <uint32_t>(scanner.at - start) - (1 if count > 1 else 2)
     return True
+
+
+cdef inline bint is_peer(const uint8_t* at, uint64_t left) noexcept nogil:
+    """Whether a peer's string of 6 bytes starts here: nearly every element of a list of values is one."""
+    return left >= 2 + COMPACT_V4 and at[0] == c"6" and at[1] == c":"
 
 
 cdef bint read_want(Scanner* scanner, Message* message) noexcept nogil:  # R0
@@ -284,6 +293,11 @@ cdef bint take_value(Span* rest, uint16_t family, Endpoint* out) noexcept nogil:
     """
     cdef Span text
     cdef Scanner scanner
+    if rest.size > 2 + COMPACT_V4 and is_peer(rest.data, rest.size):       # not alone: something follows
+        read_compact(rest.data + 2, FAMILY_V4, out)
+        rest.data += 2 + COMPACT_V4
+        rest.size -= 2 + COMPACT_V4
+        return True
     while rest.size and rest.data[0] != c"e":
         clear(&text)
         scanner = open_scanner(rest.data, rest.size, VALUE_DEPTH, VALUE_TOKENS)

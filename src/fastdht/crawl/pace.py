@@ -5,9 +5,9 @@ side (the receive buffer overflowed, the kernel ran out of room to send), at mos
 fiftieth of the full rate per second. A loop that stays late has lost nothing yet, and there are two reasons for it.
 When its own thread had the processor nearly all the time, it has too much to do: the rate falls likewise. When it had
 not, somebody else had: asking less would make it no earlier, so the rate only stays where it is. The share of answers
-is no signal: it moves with the share of dead contacts. A query stalls, and frees its place in the window, when most answers would be there; it is
-given up far later. The window is what the rate keeps out; at unlimited rate, 512 that may still answer: 64 to 512
-saturate a core, and more only fill buffers.
+is no signal: it moves with the share of dead contacts. A query stalls, and frees its place in the window, when most
+answers would be there; it is given up far later. The window is what the rate keeps out; at unlimited rate, 512 that
+may still answer: 64 to 512 saturate a core, and more only fill buffers.
 Source: docs/crawl.md, "Pace"; the stall follows mldht's rule (a quantile of recent round-trip times).
 """
 from __future__ import annotations

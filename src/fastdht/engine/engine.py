@@ -57,6 +57,7 @@ class Engine:
         self.transport = transport
         self.clock = clock
         self.is_closed = False
+        self.now_us = 0             # of the batch that is worked on, or was last
         self.batches = 0
         self.longest_batch_us = 0
         self._verify = verify
@@ -72,6 +73,12 @@ class Engine:
         self._timer_due = -1
         self._kicked = False
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it was started on."""
+        assert self._loop is not None
+        return self._loop
 
     def start(self) -> None:
         """Begin to receive; raises nothing once the transport is open."""
@@ -174,7 +181,7 @@ class Engine:
 
     def on_readable(self) -> None:
         """Take in what the socket holds, in at most eight batches."""
-        now = self.clock()
+        now = self.now_us = self.clock()
         receive, core = self.transport.receive, self.core
         for _ in range(BATCHES_PER_WAKE):
             count = receive(self._inbox)
@@ -246,7 +253,7 @@ class Engine:
 
     def work(self) -> None:
         """Do what time and callers demand, and wait for the next deadline."""
-        now = self.clock()
+        now = self.now_us = self.clock()
         self._settle(now)
         self._finish_puts(now)
         self._arm(now)
