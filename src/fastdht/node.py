@@ -18,11 +18,8 @@ from typing import Literal, Self
 from fastdht import crypto
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
-        config = refine(config or CoreConfig(), blocklist, query_concurrency, enforce_node_id)
-        self._config = node_config(config, tuple(allow_net), read_only, k, query_timeout, limits)
-        self._bucket_refresh = check_range("bucket_refresh", bucket_refresh, 1000)
-        self._public_ip = parse_public_ip(public_ip) if public_ip is not None else None
-        self._secrets = SharedSecrets(token_secret, wall) if token_secret is not None else None
+from fastdht._ext.ids import is_secure, random_id, secure_id
+from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
 from fastdht.engine.bridge import Walk, WalkKey
 from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
@@ -95,22 +92,11 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
             raise ConfigError(f"query_timeout is {query_timeout} s; more than 0, at most 3600")
         self._binds = [parse_bind(text) for text in binds]
         self._id = NodeId(node_id) if node_id is not None else None
-<<<<<<< HEAD
-        self._config = node_config(config or CoreConfig(), tuple(allow_net), read_only, k, query_timeout, limits)
-        if query_concurrency is not None:
-            self._config = replace(self._config, transactions=check_range(
-                "query_concurrency", query_concurrency, MAX_TRANSACTIONS))
-        if enforce_node_id:
-            self._config = replace(self._config, table=replace(self._config.table, only_secure=True))
+        config = refine(config or CoreConfig(), blocklist, query_concurrency, enforce_node_id)
+        self._config = node_config(config, tuple(allow_net), read_only, k, query_timeout, limits)
         self._bucket_refresh = check_range("bucket_refresh", bucket_refresh, 1000)
         self._public_ip = parse_public_ip(public_ip) if public_ip is not None else None
         self._secrets = SharedSecrets(token_secret, wall) if token_secret is not None else None
-=======
-        config = config or CoreConfig()
-        if blocklist is not None:
-            config = replace(config, blocklist=blocklist)
-        self._config = node_config(config, tuple(allow_net), read_only, k, query_timeout, limits)
->>>>>>> main
         self._lookup = lookup or LookupConfig()
         self._write_lookup = replace(self._lookup, width=max(WRITE_WIDTH, self._lookup.width))
         self._hosts = HostList(public_bootstrap() if bootstrap == "public" else bootstrap)

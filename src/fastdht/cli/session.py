@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from fastdht.blocklist import Blocklist, parse_lines, read_ranges
 from fastdht.cli.options import MAX_LIST, NodeOptions, Remote
 from fastdht.cli.params import CLOSEST_PEERS, CLOSEST_STORES, SELF, HostPort
 from fastdht.cli.traffic import log_datagram, set_up_logging
@@ -120,7 +121,8 @@ def node_arguments(options: NodeOptions, remote: Sequence[Remote], hosts: Sequen
         "k": options.bucket_size, "query_timeout": options.query_timeout,
         "query_concurrency": options.query_concurrency, "bucket_refresh": options.bucket_refresh,
         "enforce_node_id": options.enforce_node_id, "public_ip": options.public_ip,
-        "token_secret": token_secret(options), "lookup": replace(lookup, width=max(lookup.width, lookup_width))}
+        "token_secret": token_secret(options), "blocklist": blocklist(options),
+        "lookup": replace(lookup, width=max(lookup.width, lookup_width))}
     if options.verbose > 1:
         arguments["transport"] = watched(log_datagram)
     return arguments
@@ -177,6 +179,14 @@ def token_secret(options: NodeOptions) -> bytes | None:
             return file.read(MAX_LIST).strip()
     except OSError as error:
         raise ConfigError(f"token secret {options.token_secret_file}: {error.strerror}") from None
+
+
+def blocklist(options: NodeOptions) -> Blocklist | None:
+    """Every list of --blocklist and --block as one."""
+    if not options.blocklist and not options.block:
+        return None
+    inline = [found for text in options.block for found in parse_lines(text.splitlines(), "--block")]
+    return Blocklist([*inline, *(found for path in options.blocklist for found in read_ranges(path))])
 
 
 async def resolve(hosts: Iterable[HostPort], node: Node) -> list[Endpoint]:
