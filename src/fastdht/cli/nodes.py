@@ -34,7 +34,8 @@ def bootstrap(options: NodeOptions) -> None:
 
 async def run_bootstrap(options: NodeOptions) -> None:
     async with open_session(options, must_save=True) as session:
-        await session.join()
+        if options.bootstrap != ("none",):
+            await session.join()
         node = session.node
         contacts = node.contacts()
         value = {"id": node.id.hex(), "endpoint": str(node.endpoints[0]),

@@ -71,11 +71,14 @@ class NodeCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, is_shared in (("Options", False), ("Node options", True)):
             records = [record for parameter in self.get_params(ctx)
-                       if isinstance(parameter, NodeOption) == is_shared
+                       if isinstance(parameter, click.Option) and isinstance(parameter, NodeOption) == is_shared
                        and (record := parameter.get_help_record(ctx)) is not None]
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+        formatter.write_paragraph()
+        formatter.write_text("Node options are read from the environment too: --query-timeout from "
+                             "FASTDHT_QUERY_TIMEOUT.")
 
 
 def node_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
@@ -84,14 +87,14 @@ def node_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 
 NODE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     node_option("--listen", type=LISTEN, multiple=True, metavar="HOST:PORT",
-                help="Address to listen on; port 0 for any. May be repeated. Default: 0.0.0.0:0, of serve 0.0.0.0:6881."),
-    node_option("--node-id", type=NODE_ID, metavar="HEX40", help="Own id. Default: one that fits the address (BEP 42)."),
+                help="Address to listen on; port 0 for any. May be repeated. Default: any port, of serve 6881."),
+    node_option("--node-id", type=NODE_ID, metavar="HEX40",
+                help="Own id. Default: one that fits the address (BEP 42)."),
     node_option("--public-ip", type=PUBLIC_IP, metavar="IP[:PORT]",
                 help="Own address as others see it. Default: what they say."),
-    node_option("--bootstrap", type=BOOTSTRAP, multiple=True, default=("public",), show_default="public",
-                metavar="public|none|saved|HOST:PORT,…",
-                help="Whom to join through: the well-known hosts, nobody, the contacts of the state file, or these. "
-                     "May be repeated."),
+    node_option("--bootstrap", type=BOOTSTRAP, multiple=True, default=("public",), metavar="HOSTS",
+                help="Whom to join through: HOST:PORT,… or public (the well-known hosts), saved (contacts of the state "
+                     "file), none. May be repeated. Default: public."),
     node_option("--join-timeout", type=TIMEOUT, default="10s", show_default=True, metavar="DURATION",
                 help="How long to wait for the first neighbours."),
     node_option("--state-file", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH",
@@ -106,7 +109,7 @@ NODE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     node_option("--bucket-size", "--ksize", type=click.IntRange(1, 128), default=BUCKET_SIZE, show_default=True,
                 metavar="N", help="Contacts per bucket of the routing table."),
     node_option("--alpha", type=click.IntRange(1, 64), default=LookupConfig().alpha, show_default=True, metavar="N",
-                help="Queries of a lookup that may be late at a time."),
+                help="Queries of a lookup out at a time, late ones not counted."),
     node_option("--token-secret", metavar="TEXT",
                 help="Makes write tokens outlive a restart; nodes that share it accept each other's."),
     node_option("--token-secret-file", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH",
@@ -143,8 +146,8 @@ def node_options(command: Command) -> Callable[..., Any]:
 
 
 remote_option = click.option(
-    "--remote", type=REMOTE, multiple=True, metavar="HOST:PORT,…|closest-stores|closest-peers",
-    help="Ask exactly these, or the closest nodes that a lookup finds first. Default: an iterative lookup. "
-         "May be repeated.")
+    "--remote", type=REMOTE, multiple=True, metavar="NODES",
+    help="Ask exactly HOST:PORT,… or those that a lookup finds first: closest-stores, closest-peers. May be repeated. "
+         "Default: an iterative lookup.")
 json_option = click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on stdout.")
 every_option = functools.partial(click.option, "--every", type=DURATION)

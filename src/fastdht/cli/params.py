@@ -30,7 +30,8 @@ _DURATION = re.compile(rf"{_NUMBER}|(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h|d))+")
 _DURATION_PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h|d)?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)?")
 _ZONE = re.compile(r"([0-9A-Fa-f]{1,40})/([0-9]{1,3})")
-_SECONDS = {"": 1.0, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS = {"": 1.0, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0,
+            "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -198,7 +199,7 @@ def parse_size(text: str) -> int:
 ENDPOINT = Checked("host:port", Endpoint.parse)             # → Endpoint; an IP address, no name
 LISTEN = Checked("host:port", parse_listen)                 # → Endpoint; port 0 allowed
 ENDPOINTS = Checked("host:port,…", parse_endpoints)         # → tuple[Endpoint, …]; for multiple=True use `flatten`
-BOOTSTRAP = Checked("public|none|saved|host:port,…", parse_bootstrap)   # → "public" | "saved" | "none" | tuple[HostPort, …]
+BOOTSTRAP = Checked("public|none|saved|host:port,…", parse_bootstrap)   # → one of the words, or tuple[HostPort, …]
 REMOTE = Checked("host:port,…|closest-stores|closest-peers", parse_remote)  # → a word or tuple[HostPort, …]
 TARGET = Checked("hex40|self", parse_target)                # → NodeId or "self"
 PUBLIC_IP = Checked("ip[:port]", parse_public_ip)           # → str, the address

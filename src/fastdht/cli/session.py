@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import signal
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 ANY_V4, ANY_V6 = Endpoint("0.0.0.0", 0), Endpoint("::", 0)
 DEFAULT_STATE = Path("~/.local/state/fastdht/node")
 SAVED_HOSTS = 64            # contacts of the state file that a command may start from
+LOCAL_NETS = tuple(map(ipaddress.ip_network, (
+    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1/128", "fc00::/7",
+    "fe80::/10")))
 CLOSEST = 8                 # nodes that closest-stores and closest-peers stand for
 
 
@@ -47,7 +51,10 @@ class Session:
 
     def target(self, given: NodeId | str) -> NodeId:
         """A target; `self` is our own id."""
-        return self.node.id if given == SELF else NodeId(bytes(given)) if isinstance(given, bytes) else NodeId.parse(given)
+        if isinstance(given, NodeId):
+            return given
+        assert given == SELF
+        return self.node.id
 
     async def join(self) -> None:
         """Wait for the first neighbours. Raises ConfigError when nobody can be asked, DHTError when nobody answers."""
@@ -97,14 +104,15 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def open_session(options: NodeOptions, remote: Sequence[Remote] = (), *, is_server: bool = False,
-                       must_save: bool = False, lookup_width: int = 0) -> AsyncIterator[Session]:
+                       must_save: bool = False, lookup_width: int = 0,
+                       limits: Literal["node", "off"] = "node") -> AsyncIterator[Session]:
     """Start the node of a command. `must_save`: the command is there to write the state file."""
     set_up_logging(options.verbose)
     state = state_path(options, must_save)
     is_saver = (is_server or must_save) and options.save and state is not None
     hosts = [] if is_direct(options, remote) and not is_server else entry_hosts(options, state)
     node = Node(**node_arguments(options, remote, hosts, is_server=is_server, lookup_width=lookup_width),
-                state=state if is_saver else None)
+                state=state if is_saver else None, limits=limits)
     async with node:
         log.info("self id %s at %s", node.id, ", ".join(map(str, node.endpoints)))
         yield Session(node, options, hosts)
@@ -117,7 +125,7 @@ def node_arguments(options: NodeOptions, remote: Sequence[Remote], hosts: Sequen
     read_only = options.read_only if options.read_only is not None else not (is_server or options.wait)
     arguments: dict[str, Any] = {
         "bind": [str(each) for each in listening(options, remote)], "bootstrap": hosts,
-        "allow_net": options.allow_net, "node_id": options.node_id, "read_only": read_only,
+        "allow_net": [*options.allow_net, *own_nets(options, remote, hosts)], "node_id": options.node_id, "read_only": read_only,
         "k": options.bucket_size, "query_timeout": options.query_timeout,
         "query_concurrency": options.query_concurrency, "bucket_refresh": options.bucket_refresh,
         "enforce_node_id": options.enforce_node_id, "public_ip": options.public_ip,
@@ -135,6 +143,20 @@ def listening(options: NodeOptions, remote: Sequence[Remote]) -> tuple[Endpoint,
     hosts = [host for each in remote if not isinstance(each, str) for host, _ in each]
     families = {":" in host for host in hosts} or {False}
     return tuple(ANY_V6 if is_ipv6 else ANY_V4 for is_ipv6 in sorted(families))
+
+
+def own_nets(options: NodeOptions, remote: Sequence[Remote], hosts: Iterable[str]) -> list[str]:
+    """Ranges that are not public but of which the user has named an address: he means them."""
+    named = [each.ip for each in options.listen] + [each.rpartition(":")[0].strip("[]") for each in hosts]
+    named += [host for each in remote if not isinstance(each, str) for host, _ in each]
+    return [str(net) for net in LOCAL_NETS if any(is_inside(name, net) for name in named)]
+
+
+def is_inside(name: str, net: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    try:
+        return ipaddress.ip_address(name) in net
+    except ValueError:                  # a host name
+        return False
 
 
 def is_direct(options: NodeOptions, remote: Sequence[Remote]) -> bool:

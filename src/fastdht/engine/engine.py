@@ -62,7 +62,7 @@ class Engine:
         self.longest_batch_us = 0
         self._verify = verify
         self._places = transactions
-        self._waiting: deque[tuple[int, bytes, Callable[[int], bool]]] = deque()    # as many as callers, none a stranger
+        self._waiting: deque[tuple[int, bytes, Callable[[int], bool]]] = deque()    # of our own callers
         self._inbox = Inbox(inbox)
         self._batch = inbox
         self._branches: list[Branch | None] = [None] * lookups
