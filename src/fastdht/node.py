@@ -204,7 +204,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
             return bytes(self._id)
         if self._public_ip is not None and self._public_ip.is_ipv6 == local.is_ipv6:
             packed = self._public_ip.pack()
-            if saved.id is not None and is_secure(saved.id, packed):
+            if saved.id is not None and is_secure(bytes(saved.id), packed):
                 return bytes(saved.id)
             return secure_id(packed, rng.getrandbits(64))
         if saved.id is not None:

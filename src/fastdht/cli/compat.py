@@ -131,7 +131,8 @@ class GoCommand(click.Command):
 def show_flag(name: str, flag: Flag) -> str:
     if isinstance(flag.default, bool):
         return f"-{name}"
-    return f"-{name} {'N' if isinstance(flag.default, int) else 'TEXT'}" + (f" ({flag.default})" if flag.default else "")
+    kind = "N" if isinstance(flag.default, int) else "TEXT"
+    return f"-{name} {kind}" + (f" ({flag.default})" if flag.default else "")
 
 
 @click.command(cls=GoCommand, options_metavar="[-flag value]…")

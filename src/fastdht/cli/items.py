@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -126,7 +127,7 @@ def parse_value(value: str, kind: str) -> object:
         raise click.BadParameter(f"no {kind}: {error}", param_hint="VALUE") from None
 
 
-PARSERS = {
+PARSERS: dict[str, Callable[[str], object]] = {
     "text": lambda text: text.encode("utf-8", "surrogateescape"),
     "hex": lambda text: bytes.fromhex(text),
     "json": lambda text: json.loads(text),

@@ -23,7 +23,8 @@ from fastdht.cli.params import CLOSEST_PEERS, CLOSEST_STORES, SELF, HostPort
 from fastdht.cli.traffic import log_datagram, set_up_logging
 from fastdht.config import LookupConfig, public_bootstrap
 from fastdht.engine.names import HostList
-from fastdht.engine.traffic import watched
+from fastdht.engine.traffic import Watcher, watched
+from fastdht.engine.transport import open_transport
 from fastdht.errors import ConfigError, DHTError
 from fastdht.node import Node
 from fastdht.persist.state import load_state
@@ -105,14 +106,19 @@ class Session:
 @contextlib.asynccontextmanager
 async def open_session(options: NodeOptions, remote: Sequence[Remote] = (), *, is_server: bool = False,
                        must_save: bool = False, lookup_width: int = 0,
-                       limits: Literal["node", "off"] = "node") -> AsyncIterator[Session]:
-    """Start the node of a command. `must_save`: the command is there to write the state file."""
+                       limits: Literal["node", "off"] = "node",
+                       told: Watcher | None = None) -> AsyncIterator[Session]:
+    """Start the node of a command.
+
+    must_save: the command is there to write the state file. told: is shown every datagram, instead of the log.
+    """
     set_up_logging(options.verbose)
     state = state_path(options, must_save)
     is_saver = (is_server or must_save) and options.save and state is not None
     hosts = [] if is_direct(options, remote) and not is_server else entry_hosts(options, state)
+    told = told or (log_datagram if options.verbose > 1 else None)
     node = Node(**node_arguments(options, remote, hosts, is_server=is_server, lookup_width=lookup_width),
-                state=state if is_saver else None, limits=limits)
+                state=state if is_saver else None, limits=limits, transport=watched(told) if told else open_transport)
     async with node:
         log.info("self id %s at %s", node.id, ", ".join(map(str, node.endpoints)))
         yield Session(node, options, hosts)
@@ -123,17 +129,15 @@ def node_arguments(options: NodeOptions, remote: Sequence[Remote], hosts: Sequen
     """What Node takes, but for its state file."""
     lookup = LookupConfig(alpha=options.alpha)
     read_only = options.read_only if options.read_only is not None else not (is_server or options.wait)
-    arguments: dict[str, Any] = {
+    return {
         "bind": [str(each) for each in listening(options, remote)], "bootstrap": hosts,
-        "allow_net": [*options.allow_net, *own_nets(options, remote, hosts)], "node_id": options.node_id, "read_only": read_only,
+        "allow_net": [*options.allow_net, *own_nets(options, remote, hosts)],
+        "node_id": options.node_id, "read_only": read_only,
         "k": options.bucket_size, "query_timeout": options.query_timeout,
         "query_concurrency": options.query_concurrency, "bucket_refresh": options.bucket_refresh,
         "enforce_node_id": options.enforce_node_id, "public_ip": options.public_ip,
         "token_secret": token_secret(options), "blocklist": blocklist(options),
         "lookup": replace(lookup, width=max(lookup.width, lookup_width))}
-    if options.verbose > 1:
-        arguments["transport"] = watched(log_datagram)
-    return arguments
 
 
 def listening(options: NodeOptions, remote: Sequence[Remote]) -> tuple[Endpoint, ...]:

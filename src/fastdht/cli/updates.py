@@ -175,7 +175,8 @@ def show_update(update: TorrentUpdate, options: NodeOptions) -> None:
 
 @click.command(cls=NodeCommand)
 @click.argument("key", type=NamedKey(), metavar="KEY")
-@click.option("--name", default=None, metavar="NAME", help="Only records of this name below the key; @ is the key itself.")
+@click.option("--name", default=None, metavar="NAME",
+              help="Only records of this name below the key; @ is the key itself.")
 @node_options
 def resolve(key: tuple[bytes, bytes], name: str | None, options: NodeOptions) -> None:
     """Print the DNS records published under a key, as pkarr does: z-base-32, pk:…, or 64 hexadecimal digits.
