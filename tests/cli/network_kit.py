@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from click.testing import CliRunner, Result
 
@@ -138,7 +138,7 @@ class Scripted:
                 self._socket.sendto(wire.encode({b"t": query[b"t"], b"y": b"r", b"r": {b"id": OWN_ID} | results}),
                                     source)
 
-    def __enter__(self) -> Scripted:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

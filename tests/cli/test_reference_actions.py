@@ -28,7 +28,7 @@ def test_action_1_of_11_boostrap_fills_the_state_file_from_the_network(public: S
     truth = {(row.id.hex(), f"{row.ip}:{row.port}") for row in public.truth()}
     assert found
     assert {tuple(each) for each in found} <= truth
-    header, body = (own_folder / "bootstrap.json").read_text().split("\n", 1)
+    _header, body = (own_folder / "bootstrap.json").read_text().split("\n", 1)
     saved = {entry[1] for entry in json.loads(body)["sockets"][0]["contacts"]}
     assert saved >= {endpoint for _, endpoint in found}
 
@@ -115,8 +115,8 @@ def test_action_11_of_11_sign_prints_the_five_values_of_bep_44() -> None:
     result = compat("-do", "sign", "-keyname", "bep44test", "-val", "Hello World!", "-salt", "foobar", "-seq", "1")
     assert result.stdout.splitlines() == [
         "benc val    (length: 40)     4:salt6:foobar3:seqi1e1:v12:Hello World!",
-        "private key (raw length: 64) e06d3183d14159228433ed599221b80bd0a5ce8352e4bdf0262f76786ef1c74d"
-        "b7e7a9fea2c0eb269d61e3b38e450a22e754941ac78479d6c54e1faf6037881d",
+        ("private key (raw length: 64) e06d3183d14159228433ed599221b80bd0a5ce8352e4bdf0262f76786ef1c74d"
+        "b7e7a9fea2c0eb269d61e3b38e450a22e754941ac78479d6c54e1faf6037881d"),
         f"public key  (raw length: 32) {PUBLIC}",
         f"value sign  (raw length: 64) {SIGNATURE}",
         f"target id   (raw length: 40) {SALTED}",
