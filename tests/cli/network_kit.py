@@ -25,7 +25,7 @@ WAIT_S = 30
 
 def invoke(*words: str, env: dict[str, str] | None = None, text: str | None = None) -> Result:
     """A command in this process; its failures are exit codes, as for a user."""
-    return CliRunner().invoke(cli.main, list(words), env=env, input=text)
+    return CliRunner().invoke(cli.main, list(words), env=env, input=text, prog_name="fastdht")
 
 
 def compat(*flags: str, env: dict[str, str] | None = None) -> Result:
