@@ -18,9 +18,9 @@ from fastdht.types import Contact, Endpoint, IncomingQuery, InfoHash, Item, Node
 
 __version__ = "0.1.0.dev0"
 __all__ = [
-    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint",
-    "IncomingQuery", "InfoHash", "Item", "ItemCopy", "ItemReport", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
-    "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId", "NodeSamples", "NodeStats", "NotFound",
-    "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SocketStats", "Swarm",
-    "SwarmCount", "WriteOutcome", "WriteRejected", "WriteReport", "bencode", "load_item", "make_item", "sign_item",
+    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery",
+    "InfoHash", "Item", "ItemCopy", "ItemReport", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
+    "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId", "NodeSamples", "NodeStats", "NotFound", "Observer",
+    "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SocketStats", "Swarm", "SwarmCount",
+    "WriteOutcome", "WriteRejected", "WriteReport", "bencode", "load_item", "make_item", "sign_item",
 ]
