@@ -216,8 +216,8 @@ def main(plan: Plan, only: tuple[str, ...], sizes_of: str, full: bool) -> None:
     verdict = judge(by_method)
     print_verdict(verdict)
     finish({
-        "bench": "server", "full": full, "machine": describe_machine(), **plan.to_json(),
-        "reply_bytes": sizes, **verdict,
+        "bench": "server", "full": full, "machine": describe_machine(), **plan.to_json(), "reply_bytes": sizes,
+        **verdict,
         "methods": {method: results.to_json() for method, results in by_method.items()},
     })
     if verdict.get("ours_lost_or_wrong"):
