@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastdht import Endpoint
 from tests.interop import wire
 from tests.interop.matrix import YES
 from tests.interop.network import Network
