@@ -49,6 +49,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
     limits: "node", or "off" to lift every rate limit.
     k: contacts per bucket. query_timeout: seconds after which a query has failed. lookup: how lookups walk.
     state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
+    save_stores: keep what others have announced and put as well, in `<state>.stores`.
     Raises ConfigError for what is malformed, and when an address cannot be bound (on entering).
     """
 
@@ -66,6 +67,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
         query_timeout: float = 10.0,
         lookup: LookupConfig | None = None,
         state: str | os.PathLike[str] | None = None,
+        save_stores: bool = False,
         config: CoreConfig | None = None,
         transport: Callable[[Endpoint], Transport] = open_transport,
         clock: Callable[[], int] = monotonic_us,
@@ -91,7 +93,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
         self._open_transport = transport
         self._clock = clock
         self._entropy = entropy
-        self._saver = Saver(Path(state).expanduser(), wall) if state is not None else None
+        self._saver = Saver(Path(state).expanduser(), wall, has_stores=save_stores) if state is not None else None
         self._engines: list[Engine] = []
         self._upkeeps: list[Upkeep] = []
         self._walks: dict[WalkKey, Walk] = {}
