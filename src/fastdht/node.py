@@ -207,7 +207,8 @@ class Node:
     def _walk(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
               noseed: bool = False) -> Lookup:
         """Join the walk for this target that runs already, or start one."""
-        self._first()
+        if not self._engines:
+            raise closed_error()
         if to is not None:
             seeds = [to_endpoint(each).pack() for each in to]
             config = replace(config, width=MAX_DIRECT, wide_width=MAX_DIRECT, max_queries=MAX_DIRECT, subnet_limit=0)
@@ -232,7 +233,7 @@ class Node:
     def _entry_hosts(self) -> tuple[bytes, ...]:
         """Numeric bootstrap hosts, for as long as the tables are empty."""
         for engine in self._engines:
-            if len(engine.core.table):
+            if engine.core.has_contacts():
                 return ()
         return self._hosts.numeric()
 
