@@ -6,7 +6,7 @@ import importlib.metadata
 import fastdht
 
 PUBLIC = [
-    "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
+    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
     "Item", "ItemCopy", "ItemReport", "KeptAlive", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
     "LookupReport", "Magnet", "NoResponse", "Node", "NodeClosed", "NodeId", "NodeSamples", "NodeStats", "NotFound",
     "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SigningKey", "SocketStats",

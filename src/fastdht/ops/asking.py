@@ -78,7 +78,7 @@ class Asking:
     def _entry_hosts(self) -> tuple[bytes, ...]:
         """Numeric bootstrap hosts and saved contacts, for as long as the tables are empty."""
         for engine in self._engines:
-            if len(engine.core.table):
+            if engine.core.has_contacts():
                 return ()
         return self._hosts.numeric() + (self._saver.entries() if self._saver is not None else ())
 
