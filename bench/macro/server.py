@@ -112,7 +112,7 @@ class Arena:
 
 
 def real_servers(arena: Arena, only: Sequence[str], fill_s: float, is_full: bool) -> list[Server]:
-    full = [sys.executable, "-m", "bench.macro.full_serve", "{endpoint}", "{bootstrap}", "{folder}"]
+    full = [sys.executable, "-m", "bench.macro.full_serve", "{endpoint}", "{bootstrap}"]
     commands = {
         OURS: full if is_full else fastdht_command(
             "serve", "--listen", "{endpoint}", "--bootstrap", "{bootstrap}", "--allow-net", "127.0.0.0/8",
