@@ -5,6 +5,11 @@ a remote node answered, or what the operating system refused; each message names
 """
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastdht.stats import ItemReport, LookupReport, WriteReport
+
 
 class DHTError(Exception):
     """Base of every error of this package."""
@@ -38,7 +43,7 @@ class NoResponse(DHTError, TimeoutError):
 class LookupFailed(DHTError):
     """A lookup ended without a single answer; `report` tells what was tried."""
 
-    def __init__(self, message: str, report: object) -> None:
+    def __init__(self, message: str, report: LookupReport) -> None:
         super().__init__(message)
         self.report = report
 
@@ -46,7 +51,7 @@ class LookupFailed(DHTError):
 class NotFound(DHTError):
     """Nodes have answered, but none held the item; `report` (an ItemReport) tells what they did hold."""
 
-    def __init__(self, message: str, report: object) -> None:
+    def __init__(self, message: str, report: ItemReport) -> None:
         super().__init__(message)
         self.report = report
 
@@ -54,7 +59,7 @@ class NotFound(DHTError):
 class WriteRejected(DHTError):
     """No node accepted a write; `report` holds the outcome at each of them."""
 
-    def __init__(self, message: str, report: object) -> None:
+    def __init__(self, message: str, report: WriteReport) -> None:
         super().__init__(message)
         self.report = report
 

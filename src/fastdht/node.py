@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Literal, Self
@@ -20,30 +21,35 @@ from fastdht._ext.ids import random_id, secure_id
 from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
 from fastdht.engine.bridge import Walk, WalkKey
-from fastdht.engine.clock import monotonic_us, suspended_us
+from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
+from fastdht.engine.saving import SavedHosts, Saver
 from fastdht.engine.transport import Transport, open_transport
 from fastdht.engine.upkeep import Upkeep
 from fastdht.errors import ConfigError
-from fastdht.ops.items import ItemCalls
-from fastdht.ops.peers import PeerCalls
+from fastdht.ops.keeping import Keeping
 from fastdht.ops.swarms import SwarmCalls
+from fastdht.ops.updates import Updates
 from fastdht.ops.watching import QueryWatch, Watching
+from fastdht.persist.state import SavedSocket
 from fastdht.types import Endpoint, NodeId
 
 WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the closest may refuse it
 
 
-class Node(PeerCalls, ItemCalls, SwarmCalls, Watching):
+class Node(Keeping, Updates, SwarmCalls, Watching):
     """A participant of the DHT, used as `async with Node(...) as node:`.
 
     bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
     bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
     allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine).
     node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
-    blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43). limits: "node", or "off" to lift every rate limit.
+    blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43).
+    limits: "node", or "off" to lift every rate limit.
     k: contacts per bucket. query_timeout: seconds after which a query has failed. lookup: how lookups walk.
+    state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
+    save_stores: keep what others have announced and put as well, in `<state>.stores`.
     Raises ConfigError for what is malformed, and when an address cannot be bound (on entering).
     """
 
@@ -60,10 +66,13 @@ class Node(PeerCalls, ItemCalls, SwarmCalls, Watching):
         k: int = 8,
         query_timeout: float = 10.0,
         lookup: LookupConfig | None = None,
+        state: str | os.PathLike[str] | None = None,
+        save_stores: bool = False,
         config: CoreConfig | None = None,
         transport: Callable[[Endpoint], Transport] = open_transport,
         clock: Callable[[], int] = monotonic_us,
         entropy: Callable[[int], bytes] = os.urandom,
+        wall: Callable[[], float] = wall_s,
     ) -> None:
         binds = [bind] if isinstance(bind, str) else list(bind)
         if not binds:
@@ -84,6 +93,7 @@ class Node(PeerCalls, ItemCalls, SwarmCalls, Watching):
         self._open_transport = transport
         self._clock = clock
         self._entropy = entropy
+        self._saver = Saver(Path(state).expanduser(), wall, has_stores=save_stores) if state is not None else None
         self._engines: list[Engine] = []
         self._upkeeps: list[Upkeep] = []
         self._walks: dict[WalkKey, Walk] = {}
@@ -100,6 +110,8 @@ class Node(PeerCalls, ItemCalls, SwarmCalls, Watching):
 
     async def start(self) -> None:
         """Bind, begin to serve, and join in the background; raises ConfigError when an address cannot be bound."""
+        if self._saver is not None:
+            self._saver.load()
         try:
             for bind in self._binds:
                 self._add_engine(bind)
@@ -111,11 +123,15 @@ class Node(PeerCalls, ItemCalls, SwarmCalls, Watching):
         for engine, upkeep in zip(self._engines, self._upkeeps, strict=True):
             engine.start()
             upkeep.start()
+        if self._saver is not None:
+            self._saver.start(Random(self._entropy(32)))
 
     async def close(self) -> None:
         """Stop at once: lookups end as cancelled, queries still awaited as unanswered. May be called again."""
         for walk in list(self._walks.values()):
             walk.cancel()
+        if self._saver is not None:
+            await self._saver.stop()
         if self._watch is not None:
             self._watch.close()
             self._watch = None
@@ -156,19 +172,26 @@ class Node(PeerCalls, ItemCalls, SwarmCalls, Watching):
         config = replace(self._config, family=family)
         rng = Random(self._entropy(32))
         transport = self._open_transport(bind)
-        core = Core(config, self._choose_id(transport.local, rng), self._entropy(96), rng.getrandbits(64))
+        saved = SavedSocket(str(bind), None) if self._saver is None else self._saver.recall(bind)
+        own_id = self._choose_id(transport.local, rng, saved)
+        core = Core(config, own_id, self._entropy(96), rng.getrandbits(64))
         engine = Engine(core, transport, self._clock, lookups=config.lookups, inbox=config.inbox,
                         verify=crypto.verify)
         self._engines.append(engine)
         self._upkeeps.append(Upkeep(
-            engine, family, self._hosts, self._lookup, rng, suspended_us if self._clock is monotonic_us else lambda: 0,
+            engine, family, SavedHosts(self._hosts, saved.contacts), self._lookup, rng,
+            suspended_us if self._clock is monotonic_us else lambda: 0,
             keep_id=self._id is not None, reopen=lambda: engine.reopen(self._open_transport)))
+        if self._saver is not None:
+            self._saver.add(saved, engine, self._upkeeps[-1])
 
-    def _choose_id(self, local: Endpoint, rng: Random) -> bytes:
-        """The id given, else one that BEP 42 accepts at a public bound address, else a random one."""
+    def _choose_id(self, local: Endpoint, rng: Random, saved: SavedSocket) -> bytes:
+        """The id given, else the saved one, else one that BEP 42 accepts at our public address, else a random one."""
         if self._id is not None and not self._engines:
             return bytes(self._id)
-        packed = local.pack()
+        if saved.id is not None:
+            return bytes(saved.id)
+        packed = local.pack() if saved.external is None else Endpoint(saved.external, local.port).pack()
         if AddressFilter(self._config.allowed_nets).allows(packed):
             return secure_id(packed, rng.getrandbits(64))
         return random_id(rng.getrandbits(64))

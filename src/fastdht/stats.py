@@ -58,12 +58,16 @@ class LookupReport:
     @property
     def queries(self) -> int:
         """How many nodes were asked."""
-        return sum([result[0] for result in self._results])
+        results = self._results
+        queries: int = results[0][0] if len(results) == 1 else sum([result[0] for result in results])
+        return queries
 
     @property
     def responses(self) -> int:
         """How many of them answered."""
-        return sum([result[1] for result in self._results])
+        results = self._results
+        responses: int = results[0][1] if len(results) == 1 else sum([result[1] for result in results])
+        return responses
 
     @property
     def failures(self) -> int:
@@ -84,7 +88,9 @@ class LookupReport:
     def values(self) -> tuple[Endpoint, ...]:
         """The peers found, each once, in the order they came."""
         if self._values is None:
-            found = [endpoint for result in self._results for endpoint in unpack_values(Endpoint, result[7])]
+            found: list[Endpoint] = []
+            for result in self._results:
+                found += unpack_values(Endpoint, result[7])
             self._values = tuple(found if len(self._results) == 1 else dict.fromkeys(found))
         return self._values
 
@@ -268,8 +274,8 @@ class Samples:
 class SocketStats:
     """One bound address of a node: what its tables hold now, and what it has counted since the start.
 
-    lookups and transactions: running now. info_hashes and peers: stored for others. counters: datagrams by fate, by
-    the names of Core.counters. methods: queries served, by name. socket: bytes, datagrams and calls.
+    lookups and transactions: running now. info_hashes, peers and items: stored for others. counters: datagrams by
+    fate, by the names of Core.counters. methods: queries served, by name. socket: bytes, datagrams and calls.
     """
 
     endpoint: Endpoint
@@ -279,6 +285,7 @@ class SocketStats:
     transactions: int
     info_hashes: int
     peers: int
+    items: int
     counters: dict[str, int]
     methods: dict[str, int]
     socket: dict[str, int]
@@ -305,6 +312,11 @@ class NodeStats:
     def peers(self) -> int:
         """Peers stored for others."""
         return sum(each.peers for each in self.sockets)
+
+    @property
+    def items(self) -> int:
+        """Items stored for others (BEP 44)."""
+        return sum(each.items for each in self.sockets)
 
     def total(self, counter: str) -> int:
         """A counter summed over all addresses; raises KeyError for a name that none counts."""

@@ -5,7 +5,10 @@ text and not with each other. Sources: BEP 5, 32, 33, 42, 43, 44, 51.
 """
 from __future__ import annotations
 
+import hashlib
+import queue
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -20,28 +23,42 @@ Message = dict[bytes, Any]
 
 
 class Asker:
-    """One foreign-looking node: an id, an address, and questions one at a time."""
+    """A node made by hand: it asks one question at a time, and answers what it is asked, so that it counts as alive.
 
-    def __init__(self, ip: str, node_id: bytes = b"an asker by hand....") -> None:
-        self.id = node_id
+    A silent one would be pinged, waited for and thought dead: it would slow down every lookup of the peers that know it.
+    """
+
+    def __init__(self, ip: str) -> None:
+        self.id = hashlib.sha1(ip.encode()).digest()
+        self.asked: list[tuple[Endpoint, Message]] = []         # queries that others sent here
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((ip, 0))
+        self._answers: queue.SimpleQueue[tuple[Endpoint, Message]] = queue.SimpleQueue()
         self._next_tid = 0
+        self._is_closed = False
         self.endpoint = Endpoint(*self._socket.getsockname())
+        self._thread = threading.Thread(target=self._listen, name=f"asker {self.endpoint}", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
+        self._is_closed = True
+        self._socket.sendto(b"", self.endpoint)                 # wakes the thread
+        self._thread.join()
         self._socket.close()
 
     def ask(self, remote: Endpoint, method: str, arguments: Mapping[str, Any] | None = None, *,
             timeout_s: float = TIMEOUT_S, tries: int = TRIES, **top: Any) -> Message | None:
-        """The whole answer to a query, or None for silence; `top` adds keys beside `a`, or replaces them."""
-        body = {b"id": self.id} | {name.encode(): value for name, value in (arguments or {}).items() if value is not None}
+        """The whole answer to a query, or None for silence.
+
+        What is None is left out, also `id`; `top` adds keys beside `a`, or replaces them. With ro=1 (BEP 43), who heeds
+        it does not list us: dozens of askers who know nothing would stand between a peer and our nodes.
+        """
+        body = {key: value for key, value in {"id": self.id, **(arguments or {})}.items() if value is not None}
         for _ in range(tries):
             self._next_tid += 1
-            message = {b"a": {key: value for key, value in body.items() if value != b""}, b"q": method.encode(),
-                       b"t": b"%04d" % self._next_tid, b"y": b"q"}
-            message |= {name.encode(): value for name, value in top.items()}
-            answer = self.exchange(remote, bencode.encode(message), message[b"t"], timeout_s)
+            keys = {"a": body, "q": method, "ro": 1, "t": b"%04d" % self._next_tid, "y": "q", **top}
+            message = {key: value for key, value in keys.items() if value is not None}
+            answer = self.exchange(remote, bencode.encode(message), message["t"], timeout_s)
             if answer is not None:
                 return answer
         return None
@@ -61,21 +78,39 @@ class Asker:
         return answer[b"e"][0] if answer[b"y"] == b"e" else 0
 
     def exchange(self, remote: Endpoint, datagram: bytes, tid: bytes, timeout_s: float) -> Message | None:
-        """Send one datagram and wait for the answer with its tid; anything else that comes is let go."""
+        """Send one datagram and wait for the answer with its tid; any other is let go."""
         self._socket.sendto(datagram, remote)
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
-            self._socket.settimeout(left)
             try:
-                data, source = self._socket.recvfrom(65536)
-            except TimeoutError:
+                source, answer = self._answers.get(timeout=left)
+            except queue.Empty:
                 return None
-            except ConnectionError:                             # nobody is bound there yet
-                continue
-            answer = read(data)
-            if Endpoint(*source) == remote and answer.get(b"t") == tid and answer.get(b"y") in (b"r", b"e"):
+            if source == remote and answer.get(b"t") == tid:
                 return answer
         return None
+
+    def _listen(self) -> None:
+        while not self._is_closed:
+            try:
+                data, address = self._socket.recvfrom(65536)
+            except OSError:                                     # nobody is bound yet where we asked
+                continue
+            source, message = Endpoint(*address), read(data)
+            if message.get(b"y") in (b"r", b"e"):
+                self._answers.put((source, message))
+            elif message.get(b"y") == b"q":
+                self.asked.append((source, message))
+                self._socket.sendto(self._reply(message), source)
+
+    def _reply(self, query: Message) -> bytes:
+        """It knows nobody, and takes nothing."""
+        head = {"t": query.get(b"t", b""), "y": "r"}
+        if query.get(b"q") == b"ping":
+            return bencode.encode({**head, "r": {"id": self.id}})
+        if query.get(b"q") in (b"find_node", b"get_peers"):
+            return bencode.encode({**head, "r": {"id": self.id, "nodes": b""}})
+        return bencode.encode({**head, "y": "e", "e": [204, "Method Unknown"]})
 
 
 def read(data: bytes) -> Message:

@@ -91,6 +91,13 @@ class SlowTable:
     def can_split(self, bucket: int) -> bool:
         return bucket == self.bucket_count - 1 < self.max_buckets - 1
 
+    def is_crowded(self, bucket: int) -> bool:
+        """Full, nobody failing, and all who wait have answered within a minute: a newcomer is no gain."""
+        live, waiting = self.members(bucket, "live"), self.members(bucket, "candidate", "replacement")
+        return (len(live) == self.k and not any(e.failures for e in live) and not self.can_split(bucket)
+                and len(waiting) == self.replacements > 0
+                and all(e.role == "replacement" and e.seen_us > self.now_us - 60_000_000 for e in waiting))
+
     # -- events -------------------------------------------------------------------------------------------------
 
     def reply_from(self, node_id: bytes, packed: bytes, rtt_us: int, now_us: int) -> None:
@@ -107,6 +114,8 @@ class SlowTable:
         else:
             if e is not None:
                 self.entries.remove(e)
+            elif self.is_crowded(self.bucket(node_id)):
+                return
             self.file(node_id, packed, rtt_us, self.now_us)
 
     def query_from(self, node_id: bytes, packed: bytes, now_us: int) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.oracle.frontier import EXHAUSTIVE, FAST, STANDARD, Question, SlowFron
 
 OWN_ID = b"\x5a" * 20
 WINDOW = 12
-SLOTS = 256            # grows at 176 contacts, while old slots move
+SLOTS = 256            # makes 320 places: grows at 260 contacts, while old places move
 
 
 class Walk:
@@ -32,7 +33,7 @@ class Walk:
         self.slow = SlowFrontier(OWN_ID, depth, zone, zone_bits, max_contacts)
         self.ids = [self.random.randbytes(20) for _ in range(90)] + [OWN_ID]
         self.ids += [OWN_ID[:1] + self.random.randbytes(19) for _ in range(30)]
-        self.places = [bytes([127, 0, i // 16, 1]) + (i % 16).to_bytes(2, "big") for i in range(190)]
+        self.places = [bytes([127, 0, i // 16, 1]) + (i % 16).to_bytes(2, "big") for i in range(280)]
         self.places += [bytes([10, 0, 0, i, 1, 1]) for i in range(8)]
         self.out: list[tuple[Question, bool]] = []
         self.rows: list[tuple[str, int, str, str]] = []
@@ -62,7 +63,10 @@ class Walk:
             self.take_rows()
 
     def ask(self) -> None:
-        question = drive.ask(self.fast, 0)
+        question, is_growing = drive.ask(self.fast, 0), True
+        while question is None and is_growing:
+            is_growing = self.fast.tend(8)
+            question = drive.ask(self.fast, 0)
         if question is None:
             in_flight = sum(not is_stalled for _, is_stalled in self.out)
             assert in_flight == WINDOW or not self.slow.ready()
@@ -219,3 +223,32 @@ def test_address_with_many_nodes_when_paced_is_asked_at_its_rate_and_wholly(seed
         for last in range(first, len(sent)):
             assert last - first + 1 <= (sent[last] - sent[first]) / 1e6 + 4 + 1e-3
 
+
+def test_crowded_address_that_alone_keeps_the_crawl_going_is_given_up_after_its_time() -> None:
+    second, patience = 1_000_000, 10_000_000
+    crowd, other = bytes([127, 0, 0, 1]), bytes([127, 0, 0, 2])
+    frontier = Frontier(OWN_ID, AddressFilter(["127.0.0.0/8"]), depth=FAST, address_rate=1.0, address_burst=4)
+    frontier.offer(b"".join(crowd + bytes([1, port]) for port in range(15)) + other + bytes([1, 1]))
+    asked: list[tuple[bytes, int]] = []
+    now = given_up = 0
+    while not frontier.is_exhausted():
+        while (question := drive.ask(frontier, now)) is not None:
+            asked.append((question[0], now))
+            drive.answer(frontier, question, question[0] + bytes(14))
+        given_up += frontier.give_up_crowded(now, patience)
+        now += second // 10
+    last_other = max(when for place, when in asked if place[:4] == other)
+    assert last_other < second
+    assert last_other + patience <= max(when for _, when in asked) + second <= last_other + patience + 2 * second
+    times = Counter(place for place, _ in asked if place[:4] == crowd)
+    assert max(times.values()) == 2                         # the second question is for a witness of the id
+    assert given_up == frontier.counters()["not_asked"] == 15 - list(times.values()).count(2)
+
+
+def test_crowded_address_when_others_are_still_asked_is_not_given_up() -> None:
+    frontier = Frontier(OWN_ID, AddressFilter(["127.0.0.0/8"]), address_rate=1.0, address_burst=1, max_in_flight=2)
+    frontier.offer(b"".join(bytes([127, 0, 0, 1, 1, port]) for port in range(3)))
+    frontier.offer(bytes([127, 0, 0, 2, 1, 1]))
+    assert drive.ask(frontier, 0) is not None
+    assert frontier.give_up_crowded(10**8, 1) == 0          # 127.0.0.2 still waits for its turn
+    assert drive.ask(frontier, 10**8) is not None

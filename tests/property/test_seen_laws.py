@@ -46,6 +46,30 @@ def test_set_when_full_refuses_the_new_and_knows_the_old() -> None:
     assert third not in full
 
 
+@pytest.mark.parametrize("slots", [64, 10 << 15])
+def test_set_when_it_is_large_confuses_no_endpoints(slots: int) -> None:
+    """Neighbours in every bit, as ports of one address and addresses of one net are, while it grows and after."""
+    rng = random.Random(11)
+    numbers = [rng.getrandbits(48) for _ in range(2000)]
+    numbers += [number ^ 1 << bit for number in numbers[:500] for bit in range(48)]
+    numbers += range(0x7F000001_0000, 0x7F000001_0000 + 60_000)
+    known = {number.to_bytes(6, "big") for number in numbers}
+    fast = EndpointSet(capacity=len(known), slots=slots, seed=11)
+    for packed in known:
+        while fast.tend(4096):
+            pass
+        assert fast.add(packed) == 0
+    assert all(packed in fast for packed in known)
+    others = {rng.randbytes(6) for _ in range(50_000)} - known
+    assert not any(packed in fast for packed in others)
+
+
+def test_set_counts_how_often_up_to_255() -> None:
+    counted = EndpointSet()
+    assert [counted.add(b"abcdef") for _ in range(260)] == [
+        min(i, 255) for i in range(260)]
+
+
 def test_set_given_the_other_family_raises() -> None:
     with pytest.raises(ValueError, match="18 bytes is of the other family"):
         EndpointSet().add(bytes(18))

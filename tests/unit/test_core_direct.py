@@ -135,12 +135,15 @@ def test_watched_queries_when_taken_in_parts_then_in_order_across_the_end_of_the
     assert [record[3] for record in seen + log.take(9)] == [builders.node_id(number) for number in range(7)]
 
 
-def test_watched_queries_when_refused_or_no_longer_watched_then_not_noted():
+def test_watched_queries_when_not_answerable_or_no_longer_watched_then_not_noted():
     kit = Kit()
     log = QueryLog(4)
     kit.core.watch_queries(log)
-    kit.send(builders.query("announce_peer", ASKER.id, target=OWN_ID, token=b"bad", port=1))
+    kit.send(b"d1:ade1:q4:ping1:t1:a1:y1:qe")           # no id
+    kit.send(builders.query("ping", OWN_ID))
     assert log.count == 0
+    kit.send(builders.query("announce_peer", ASKER.id, target=OWN_ID, token=b"bad", port=1))
+    assert [record[0] for record in log.take(9)] == [3]
     kit.core.watch_queries(None)
     kit.send(builders.query("ping", ASKER.id))
     assert log.count == 0

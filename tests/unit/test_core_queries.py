@@ -155,6 +155,7 @@ def test_lookup_when_values_come_then_each_peer_is_handed_over_once():
     owner = Owner()
     remote = builders.contact(10)
     slot, owners = open_lookup(kit, owner, seeds=[remote.endpoint.pack()])
+    kit.core.watch_lookup(slot)
     [(query, target)] = kit.outgoing()
     peers = [builders.endpoint(n) for n in (900, 901, 900)]
     kit.send(builders.reply(remote.id, query["tid"], values=peers), target)
@@ -162,6 +163,17 @@ def test_lookup_when_values_come_then_each_peer_is_handed_over_once():
     assert kit.core.lookup_values(slot) == [peers[0].pack(), peers[1].pack()]
     assert kit.core.lookup_values(slot) == []
     assert owner.told == ["results", "finished"]
+
+
+def test_lookup_when_nobody_watches_then_only_its_end_is_told():
+    kit = Kit()
+    owner = Owner()
+    remote = builders.contact(10)
+    _, owners = open_lookup(kit, owner, seeds=[remote.endpoint.pack()])
+    [(query, target)] = kit.outgoing()
+    kit.send(builders.reply(remote.id, query["tid"], values=[builders.endpoint(900)]), target)
+    kit.core.step_lookups(owners, kit.now)
+    assert owner.told == ["finished"]
 
 
 def test_lookup_when_the_answering_id_is_not_the_one_asked_then_it_does_not_count():

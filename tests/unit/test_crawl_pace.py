@@ -5,7 +5,7 @@ import pytest
 
 from fastdht.crawl.pace import SECOND_US, PACE_US, Pace, Signals, bin_end
 
-QUIET = Signals(0, 0, 0, 0)
+QUIET = Signals(0, 0, 0, 0, 0)
 NO_RTT = [0] * 64
 
 
@@ -16,34 +16,58 @@ def run(pace: Pace, seconds: float, signals: Signals = QUIET) -> None:
 
 def test_rate_when_the_kernel_drops_falls_by_three_tenths_and_regains_a_fiftieth_per_second() -> None:
     pace = Pace(1000, 0, None)
-    pace.tick(PACE_US, Signals(1, 0, 0, 0), NO_RTT)
+    pace.tick(PACE_US, Signals(1, 0, 0, 0, 0), NO_RTT)
     assert pace.rate == pytest.approx(700)
-    run(pace, 5, Signals(1, 0, 0, 0))
+    run(pace, 5, Signals(1, 0, 0, 0, 0))
     assert pace.rate == pytest.approx(800)
-    run(pace, 60, Signals(1, 0, 0, 0))
+    run(pace, 60, Signals(1, 0, 0, 0, 0))
     assert pace.rate == 1000
 
 
 def test_rate_when_drops_go_on_is_cut_once_a_second() -> None:
     pace = Pace(1000, 0, None)
     for i in range(5):
-        pace.tick(PACE_US, Signals(i + 1, 0, 0, 0), NO_RTT)
+        pace.tick(PACE_US, Signals(i + 1, 0, 0, 0, 0), NO_RTT)
     assert pace.cuts == 1
 
 
 def test_rate_when_sends_are_refused_falls() -> None:
     pace = Pace(1000, 0, None)
-    pace.tick(PACE_US, Signals(0, 1, 0, 0), NO_RTT)
+    pace.tick(PACE_US, Signals(0, 1, 0, 0, 0), NO_RTT)
     assert pace.rate == pytest.approx(700)
 
 
-def test_one_late_tick_changes_nothing_and_three_in_a_row_cut() -> None:
+def run_late(pace: Pace, seconds: float, busy_share: float) -> None:
+    """A loop that is 50 ms late in every tick, while its thread has the processor for `busy_share` of the time."""
+    busy_us = 0
+    for _ in range(round(seconds * SECOND_US / PACE_US)):
+        busy_us += int(busy_share * PACE_US)
+        pace.tick(PACE_US, Signals(0, 0, 0, 50_000, busy_us), NO_RTT)
+
+
+def test_loop_that_is_late_by_its_own_work_is_cut_when_that_lasts() -> None:
     pace = Pace(1000, 0, None)
-    pace.tick(PACE_US, Signals(0, 0, 0, 50_000), NO_RTT)
-    run(pace, 1)
+    run_late(pace, 2 * PACE_US / SECOND_US, 1.0)
     assert pace.cuts == 0
-    run(pace, 3 * PACE_US / SECOND_US, Signals(0, 0, 0, 50_000))
-    assert pace.cuts == 1
+    pace = Pace(1000, 0, None)
+    run_late(pace, 3 * PACE_US / SECOND_US, 1.0)
+    assert pace.rate == pytest.approx(700)
+
+
+def test_loop_that_is_late_by_the_work_of_others_keeps_its_rate_for_an_hour() -> None:
+    pace = Pace(20_000, 0, None)
+    run_late(pace, 3600, 0.3)
+    assert (pace.cuts, pace.rate) == (0, 20_000)
+
+
+def test_late_loop_that_also_loses_packets_is_cut_and_does_not_regain_while_it_is_late() -> None:
+    pace = Pace(1000, 0, None)
+    pace.tick(PACE_US, Signals(1, 0, 0, 50_000, 0), NO_RTT)
+    for _ in range(25):
+        pace.tick(PACE_US, Signals(1, 0, 0, 50_000, 0), NO_RTT)
+    assert pace.rate == pytest.approx(700)
+    run(pace, 5, Signals(1, 0, 0, 0, 0))
+    assert pace.rate == pytest.approx(800)
 
 
 def test_window_of_a_rate_holds_what_a_stall_keeps_out() -> None:
@@ -58,7 +82,7 @@ def test_window_without_a_rate_leaves_room_for_the_silent() -> None:
     silent = 0
     for _ in range(100):
         silent += 4000                      # 20,000 a second
-        pace.tick(PACE_US, Signals(0, 0, silent, 0), NO_RTT)
+        pace.tick(PACE_US, Signals(0, 0, silent, 0, 0), NO_RTT)
     assert pace.window == pytest.approx(512 + 20_000 * pace.stall_us / SECOND_US, rel=0.02)
 
 

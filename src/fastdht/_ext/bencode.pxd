@@ -79,6 +79,14 @@ cdef inline bint scan_string(Scanner* scanner, Span* out) noexcept nogil:
     cdef uint64_t left = <uint64_t>(scanner.end - p)
     cdef uint64_t used = 0
     cdef uint64_t length = 0
+    if left >= 2 and p[1] == c":" and is_digit(p[0]):       # nearly every string: no loop over its length
+        length = p[0] - 48
+        if length > left - 2:
+            return stop_scan(scanner, FAULT_SYNTAX)
+        out.data = p + 2
+        out.size = <uint32_t>length
+        scanner.at = p + 2 + length
+        return count_token(scanner)
     while used < left and used <= MAX_LENGTH_DIGITS and is_digit(p[used]):
         length = length * 10 + (p[used] - 48)
         used += 1

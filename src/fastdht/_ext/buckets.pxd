@@ -29,6 +29,7 @@ cdef struct KBucket:
     uint32_t live_count
     uint32_t waiting_count      # replacements and candidates
     int64_t changed_us          # BEP 5: last answer, insertion or replacement
+    int64_t crowded_until_us    # before then, a newcomer finds no place: all who wait here have answered lately
     int64_t settled_until_us    # before then, no candidate here has waited in vain; 0: not known
 
 

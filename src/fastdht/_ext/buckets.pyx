@@ -105,6 +105,7 @@ cdef class KBuckets:
         if e.failures < 255:
             e.failures += 1
         self.live[self.buckets[e.bucket].first + e.position].good_until_us = LONG_AGO
+        self.buckets[e.bucket].crowded_until_us = 0
 
     # -- lists ----------------------------------------------------------------------------------------------------
 
@@ -139,6 +140,7 @@ cdef class KBuckets:
         cdef KBucket* b = &self.buckets[e.bucket]
         cdef Live* live
         cdef uint16_t moved
+        b.crowded_until_us = 0
         if e.role == ROLE_LIVE:
             b.live_count -= 1
             live = &self.live[b.first]

@@ -4,14 +4,15 @@ Hot arrays stand apart from what is seldom read, so that one pass over them stay
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastdht._ext.addresses cimport Endpoint
-from fastdht._ext.ids cimport Distance
+from fastdht._ext.addresses cimport Endpoint, read_be64
+from fastdht._ext.ids cimport Distance, same_id
 
 
 cdef enum:
     MAX_CANDIDATES = 96         # of one lookup; the farthest unasked one makes room
     MAX_TOKEN = 64              # a longer token is treated as absent: its node is no storage target
     NO_CANDIDATE = 0xFF
+    MARKS = 256                 # places for known ids; two ids that share one cost a search, no more
 
 
 cdef enum CandidateState:
@@ -52,6 +53,7 @@ cdef struct Shortlist:
     uint8_t want
     uint8_t noseed
     uint8_t scrape
+    uint8_t is_watched          # somebody wants to hear of each result
     uint8_t is_fixed            # asks its seeds only: nodes that answers name are not merged
     uint16_t width              # how many of the closest must have answered
     uint16_t wide_width         # what `width` becomes once two of the closest have failed
@@ -71,10 +73,12 @@ cdef struct Shortlist:
     int64_t started_us
     int64_t deadline_us
     int64_t first_value_us
+    uint64_t target_high        # the target's first 64 bits in host order
+    uint8_t marks[MARKS]        # by the last bits of a candidate's nearness: its index + 1; a hint, never a proof
     uint8_t order[MAX_CANDIDATES]               # candidate indexes, closest first
     uint8_t state[MAX_CANDIDATES]               # CandidateState, by index like all that follow
     uint32_t endpoint_mark[MAX_CANDIDATES]      # 32 bits of the endpoint: one pass finds a known one
-    uint64_t subnet[MAX_CANDIDATES]             # /24 or /64
+    uint32_t subnet_mark[MAX_CANDIDATES]        # 32 bits of the /24 or /64
     uint64_t nearness[MAX_CANDIDATES]           # the distance's first 64 bits
     Candidate candidates[MAX_CANDIDATES]
 
@@ -89,10 +93,30 @@ cdef void pack_candidate(const Candidate* candidate, PackedClosest* out) noexcep
 cdef int check_shortlist(Shortlist* shortlist) except -1
 
 
+cdef inline bint is_hopeless(const Shortlist* shortlist, const uint8_t* node_id) noexcept nogil:
+    """Whether a node need not be offered: most that a reply names are known, or too far for a full list."""
+    cdef uint64_t nearness = read_be64(node_id) ^ shortlist.target_high
+    cdef uint32_t index = shortlist.marks[nearness % MARKS]
+    if index and shortlist.nearness[index - 1] == nearness:
+        index -= 1
+        return (same_id(shortlist.candidates[index].id, node_id) and shortlist.candidates[index].has_id
+                and shortlist.state[index] != CANDIDATE_FAILED)
+    return shortlist.count == MAX_CANDIDATES and nearness > shortlist.nearness[shortlist.order[MAX_CANDIDATES - 1]]
+
+
+cdef inline void mark_known(Shortlist* shortlist, uint32_t index) noexcept nogil:
+    shortlist.marks[shortlist.nearness[index] % MARKS] = <uint8_t>(index + 1)
+
+
 cdef inline void leave_flight(Shortlist* shortlist, Candidate* candidate) noexcept nogil:
     if candidate.is_open:
         candidate.is_open = False
         shortlist.in_flight -= 1
+
+
+cdef inline uint32_t fold_subnet(uint64_t subnet) noexcept nogil:
+    """Equal for equal subnets, and for no two of IPv4."""
+    return <uint32_t>subnet ^ <uint32_t>(subnet >> 32)
 
 
 cdef inline uint32_t mark_of(const Endpoint* endpoint) noexcept nogil:

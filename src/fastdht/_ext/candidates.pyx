@@ -33,6 +33,8 @@ cdef int check_shortlist(Shortlist* shortlist) except -1:
 cdef uint32_t find_place(const Shortlist* shortlist, const Distance* distance) noexcept nogil:  # R0
     """How many candidates are strictly closer: the place in the order that a candidate at this distance takes."""
     cdef uint32_t low = 0, high = shortlist.count, middle, other
+    if high and shortlist.nearness[shortlist.order[high - 1]] < distance.high:
+        return high                 # a table names the closest first
     while low < high:
         middle = (low + high) >> 1
         other = shortlist.order[middle]
@@ -62,14 +64,14 @@ cdef bint is_refused(const Shortlist* shortlist, const Endpoint* endpoint) noexc
     """A known endpoint, or one from a subnet that already has its share of candidates."""
     cdef uint32_t i, same_subnet = 0, mark = mark_of(endpoint)
     cdef uint64_t subnet = subnet_of(endpoint)
-    for i in range(shortlist.count):
-        if shortlist.endpoint_mark[i] == mark and same_endpoint(&shortlist.candidates[i].endpoint, endpoint):
+    cdef uint32_t alike = 0, subnet_mark = fold_subnet(subnet)
+    for i in range(shortlist.count):            # without a way out, so that the compiler can use vectors
+        alike += (shortlist.endpoint_mark[i] == mark) | (shortlist.subnet_mark[i] == subnet_mark)
+    for i in range(shortlist.count if alike else 0):
+        if same_endpoint(&shortlist.candidates[i].endpoint, endpoint):
             return True
-    if shortlist.subnet_limit == 0:
-        return False
-    for i in range(shortlist.count):
-        same_subnet += shortlist.subnet[i] == subnet
-    return same_subnet >= shortlist.subnet_limit
+        same_subnet += subnet_of(&shortlist.candidates[i].endpoint) == subnet
+    return shortlist.subnet_limit and same_subnet >= shortlist.subnet_limit
 
 
 cdef uint32_t take_place(Shortlist* shortlist, uint32_t place) noexcept nogil:  # R0
@@ -113,4 +115,5 @@ cdef void learn_id(Shortlist* shortlist, uint32_t index, const uint8_t* node_id)
     i = find_place(shortlist, &candidate.distance)
     shortlist.count += 1
     shortlist.nearness[index] = candidate.distance.high
+    mark_known(shortlist, index)
     place_candidate(shortlist, index, i)

@@ -109,9 +109,9 @@ cdef class Core(DirectQueries):
         finish_put(self.state, slot, SIGNATURE_UNKNOWN if ok is None else SIGNATURE_GOOD if ok else SIGNATURE_BAD, now_us)
 
     def step_lookups(self, list branches, int64_t now_us) -> None:
-        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of results and end.
+        """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of its end.
 
-        An exception in a step fails that lookup only.
+        It is told of results too once `watch_lookup` was called. An exception in a step fails that lookup only.
         """
         cdef ShortlistPool pool = self.state.shortlists
         cdef uint32_t slot, left = pool.dirty_count
@@ -126,7 +126,7 @@ cdef class Core(DirectQueries):
             branch = branches[slot]
             try:
                 wanted = branch.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
-                if view.flags & FLAG_RESULTS:
+                if view.flags & FLAG_RESULTS and pool.lists[slot].is_watched:
                     branch.on_results()
                 if wanted < 0:
                     branch.on_finished()
@@ -189,6 +189,10 @@ cdef class Core(DirectQueries):
                   self.state.shortlists.pack_values(slot))
         self.state.shortlists.close(slot)
         return result
+
+    def watch_lookup(self, uint32_t slot) -> None:
+        """Have the lookup's branch told of results as they come; most callers only want to hear of the end."""
+        self.state.shortlists.lists[slot].is_watched = True
 
     def lookup_values(self, uint32_t slot) -> list:
         """Compact endpoints of the peers found since the last call."""
@@ -268,6 +272,10 @@ cdef class Core(DirectQueries):
     @property
     def own_id(self) -> bytes:
         return self.state.own_id[:ID_SIZE]
+
+    def has_contacts(self) -> bool:
+        """Whether the table holds anybody we could ask."""
+        return self.state.has_table and self.state.table.occupied != 0
 
     @property
     def table(self):

@@ -15,6 +15,7 @@ from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, FAMILY_V4, FAMILY_V6
 
 cdef extern from "Python.h":
     object PyType_GenericAlloc(PyTypeObject* type, Py_ssize_t items)
+    void PyObject_GC_UnTrack(object made)
 
 cdef enum:
     VALUE_SIZE = 1 + COMPACT_V6     # shortlist.pxd: PackedValue
@@ -57,6 +58,7 @@ cdef object make_pair(PyTypeObject* cls, const Endpoint* endpoint):
     PyTuple_SET_ITEM(made, 0, ip)
     Py_INCREF(port)
     PyTuple_SET_ITEM(made, 1, port)
+    PyObject_GC_UnTrack(made)       # a str and an int close no circle: nothing for the collector to look through
     return made
 
 

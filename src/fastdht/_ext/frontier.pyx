@@ -162,7 +162,7 @@ cdef class Frontier(CrawlQueue):
         counts = {
             "asked": t.asked, "answered": t.answered, "late": t.late, "errors": t.errors, "stalled": t.stalled,
             "timeouts": t.timeouts, "retries": t.retries, "repeats": t.repeats, "duplicates": t.duplicates,
-            "found": t.found, "found_before": t.found_before, "renamed": t.renamed, "postponed": t.postponed,
+            "found": t.found, "found_before": t.found_before, "renamed": t.renamed, "postponed": t.postponed, "not_asked": t.not_asked,
             "contacts": self.lanes[0].store.count + self.lanes[1].store.count,
             "queued": (self.lanes[0].store.count - self.lanes[0].cursor + self.lanes[0].postponed
                        + self.lanes[1].store.count - self.lanes[1].cursor + self.lanes[1].postponed),

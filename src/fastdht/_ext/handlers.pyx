@@ -56,6 +56,8 @@ cdef void handle_query(State state, const Message* message, const Endpoint* sour
     if allowance < ENVELOPE:
         state.counters[DROP_NO_ALLOWANCE] += 1
         return
+    if state.has_log:
+        state.log.note(message, source)
     memset(&reply, 0, reply_size)
     reply.id = state.own_id
     reply.external = source
@@ -69,8 +71,6 @@ cdef void handle_query(State state, const Message* message, const Endpoint* sour
             send_error(state, message, source, size, scratch.error, scratch.text)
         return
     state.methods[message.method] += 1
-    if state.has_log:
-        state.log.note(message, source)
     state.counters[send_reply(state, &reply, source, scratch.allowance, now_us)] += 1
     if not message.read_only:
         offer_to_table(state, message, source, now_us)

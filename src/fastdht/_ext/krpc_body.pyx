@@ -4,6 +4,7 @@ Queries and responses share one table of keys: a slot that makes no sense in one
 Of repeated keys the first counts, whatever its type.
 Source: BEP 5, 32, 33, 44, 51, and what nodes of today send instead.
 """
+from libc.stdint cimport uint64_t
 from libc.string cimport memcmp
 
 from fastdht._ext.addresses cimport COMPACT_V4, COMPACT_V6, FAMILY_V4, FAMILY_V6, read_compact
@@ -11,7 +12,7 @@ from fastdht._ext.bencode cimport VALUE_DEPTH, VALUE_TOKENS, is_digit, open_scan
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE
 from fastdht._ext.krpc_message cimport HAS_CAS, HAS_INTERVAL, HAS_NUM, HAS_PORT, HAS_SEQ, WANT_V4, WANT_V6
 from fastdht._ext.lenient cimport (
-    clear, enter, has_more, peek, read_flag, read_number, read_string, skip_stored_value)
+    clear, enter, has_more, is_peer, peek, read_flag, read_number, read_string, skip_stored_value)
 
 
 cdef enum Slot:                 # keys of `a` and `r`; the number is a bit of the mask of keys seen
@@ -235,7 +236,10 @@ cdef bint read_values(Scanner* scanner, Message* message) noexcept nogil:  # R0
     if not enter(scanner, c"l"):
         return False
     while has_more(scanner):
-        if not read_string(scanner, &element):
+        if is_peer(scanner.at, <uint64_t>(scanner.end - scanner.at)) and scanner.tokens_left:
+            scanner.tokens_left -= 1
+            scanner.at += 2 + COMPACT_V4
+        elif not read_string(scanner, &element):
             return False
         count += 1
     message.values.data = start + 1

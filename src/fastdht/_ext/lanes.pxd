@@ -17,12 +17,14 @@ cdef struct Lane:
     RecordList wheel[WHEEL_SIZE]    # postponed by their address's pace, by due time
     int64_t wheel_tick          # the list that is looked at now
     uint32_t postponed
+    bint was_postponed          # whether the record popped last had been
 
 
 cdef bint open_lane(Lane* lane, uint16_t family, uint32_t capacity, uint64_t slots, uint64_t seed) noexcept nogil
 cdef void free_lane(Lane* lane) noexcept nogil
 cdef void postpone(Lane* lane, uint32_t index, int64_t due_us, int64_t now_us) noexcept nogil
 cdef uint32_t pop_next(Lane* lane, int64_t now_us) noexcept nogil
+cdef uint32_t forget_postponed(Lane* lane) noexcept nogil
 cdef int64_t postponed_due(const Lane* lane) noexcept nogil
 
 

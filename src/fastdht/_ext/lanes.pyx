@@ -51,12 +51,23 @@ cdef uint32_t pop_postponed(Lane* lane, int64_t now_us) noexcept nogil:  # R0
 cdef uint32_t pop_next(Lane* lane, int64_t now_us) noexcept nogil:  # R0
     """The next record that may be asked, or NO_RECORD."""
     cdef uint32_t index = pop_postponed(lane, now_us)
+    lane.was_postponed = index != NO_RECORD
     if index == NO_RECORD:
         index = pop_record(&lane.store, &lane.follow)
     if index == NO_RECORD and lane.cursor < lane.store.count:
         index = lane.cursor
         lane.cursor += 1
     return index
+
+
+cdef uint32_t forget_postponed(Lane* lane) noexcept nogil:  # R0
+    """Give up whom the pace of its address has postponed; how many that were."""
+    cdef uint32_t count = lane.postponed
+    cdef int i
+    for i in range(WHEEL_SIZE):
+        lane.wheel[i].first = NO_RECORD
+    lane.postponed = 0
+    return count
 
 
 cdef int64_t postponed_due(const Lane* lane) noexcept nogil:  # R0

@@ -16,6 +16,7 @@ cdef class Placement(KBuckets):
     cdef void file_again(self, uint16_t entry) noexcept nogil
     cdef void offer(self, const Contact* contact) noexcept nogil
     cdef uint16_t displaceable(self, uint32_t bucket) noexcept nogil
+    cdef bint is_crowded(self, uint32_t bucket) noexcept nogil
     cdef bint admit(self, const Contact* contact) noexcept nogil
     cdef bint make_way(self, uint16_t holder) noexcept nogil
     cdef bint has_bucket_room(self, const Endpoint* endpoint, uint32_t bucket, bint verified) noexcept nogil

@@ -12,6 +12,8 @@ from fastdht._ext.buckets cimport KBucket
 from fastdht._ext.entries cimport NO_ENTRY, ROLE_CANDIDATE, ROLE_LIVE, ROLE_REPLACEMENT, Entry, has_id
 from fastdht._ext.ids cimport ID_SIZE
 
+# A replacement that answered so lately is as good as any newcomer, and filing one costs more than the rest of a reply.
+cdef int64_t STAY_US = 60_000_000
 cdef int64_t NEVER = -(<int64_t>1 << 62)    # a difference to it does not overflow
 
 
@@ -66,6 +68,19 @@ cdef class Placement(KBuckets):
             return NO_ENTRY
         b.settled_until_us = self.entries[entry].seen_us + self.questionable_us
         return entry if self.now_us >= b.settled_until_us else NO_ENTRY
+
+    cdef bint is_crowded(self, uint32_t bucket) noexcept nogil:  # R0
+        """Whether every place is taken by a contact in good standing, and all who wait have answered lately. As most
+        answers of a lookup come from outside the table, the answer is remembered."""
+        cdef KBucket* b = &self.buckets[bucket]
+        if self.now_us < b.crowded_until_us:
+            return True
+        if (b.live_count < b.capacity or b.waiting_count < self.replacements or self.replacements == 0
+                or self.is_splittable(bucket) or self.worst_failing(bucket) != NO_ENTRY
+                or self.stalest_waiting(bucket, ROLE_CANDIDATE) != NO_ENTRY):
+            return False
+        b.crowded_until_us = self.entries[self.stalest_waiting(bucket, ROLE_REPLACEMENT)].seen_us + STAY_US
+        return self.now_us < b.crowded_until_us
 
     cdef bint admit(self, const Contact* contact) noexcept nogil:  # R0
         """Whether a verified contact may be filed; what is unproved or failing makes way for it."""

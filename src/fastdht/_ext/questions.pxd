@@ -50,6 +50,7 @@ cdef struct Plan:
 cdef void draw_target(const Plan* plan, const Record* record, Rng* rng, uint8_t* out) noexcept nogil
 cdef uint8_t next_stage(const Plan* plan, Record* record, const Message* message, uint16_t family,
                         uint32_t known) noexcept nogil
+cdef int check_plan(bytes own_id, bytes zone, object zone_bits, object depth) except -1
 
 
 cdef inline uint8_t stage_of(const Record* record) noexcept nogil:

@@ -85,3 +85,14 @@ cdef uint8_t count_buckets(const Record* record, const Message* message, uint16_
         known >>= 1
         most += 1
     return <uint8_t>min(least + 1, max(most, <int>MIN_BUCKETS))
+
+
+cdef int check_plan(bytes own_id, bytes zone, object zone_bits, object depth) except -1:
+    """Raise ValueError for what cannot be planned."""
+    if len(own_id) != ID_SIZE or len(zone) != ID_SIZE:
+        raise ValueError(f"own_id is {len(own_id)} bytes, zone {len(zone)}; {ID_SIZE} needed")
+    if not 0 <= zone_bits <= 64:
+        raise ValueError(f"zone_bits is {zone_bits}; 0 to 64")
+    if not 0 <= depth < DEPTH_COUNT:
+        raise ValueError(f"depth is {depth}; 0 to {DEPTH_COUNT - 1}")
+    return 0

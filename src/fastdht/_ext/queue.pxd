@@ -50,6 +50,7 @@ cdef struct Tally:
     uint64_t found_before       # of them, also found by the previous pass
     uint64_t renamed
     uint64_t postponed
+    uint64_t not_asked          # questions given up because their address had too many
     uint64_t filtered[FILTER_COUNT]
 
 
@@ -86,6 +87,7 @@ cdef class CrawlQueue:
     cdef uint32_t named_first
     cdef uint32_t named_count
     cdef int64_t started_us     # -1 before the first question
+    cdef int64_t unhindered_us  # when the last question left that its address's pace had not postponed
     cdef bint next_question(self, int64_t now_us, Question* out) noexcept nogil
     cdef void give_back(self, const Question* question) noexcept nogil
     cdef int64_t next_due(self, int64_t now_us) noexcept nogil

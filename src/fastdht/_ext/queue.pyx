@@ -14,10 +14,11 @@ from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, load_compact, read_com
 from fastdht._ext.hashing cimport next_random, seed_rng
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, prefix_length, same_id
 from fastdht._ext.krpc cimport METHOD_FIND_NODE
-from fastdht._ext.lanes cimport free_lane, has_next, open_lane, pop_next, postpone, postponed_due
-from fastdht._ext.pacing cimport address_cell, free_address_pace, open_address_pace, pace_due_us, ready_address_pace, set_pace, spend_pace
+from fastdht._ext.lanes cimport forget_postponed, free_lane, has_next, open_lane, pop_next, postpone, postponed_due
+from fastdht._ext.pacing cimport (
+    address_cell, free_address_pace, open_address_pace, pace_due_us, ready_address_pace, set_pace, spend_pace)
 from fastdht._ext.questions cimport (
-    DEPTH_COUNT, DEPTH_EXHAUSTIVE, DEPTH_STANDARD, MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY,
+    DEPTH_EXHAUSTIVE, DEPTH_STANDARD, MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY, check_plan,
     draw_target, is_in_zone, set_stage, stage_of)
 from fastdht._ext.seen cimport (
     NO_RECORD, Record, add_record, count_referrers, find_spot, is_crowded, is_growing, pop_record, prepare_spot,
@@ -49,7 +50,8 @@ cdef class CrawlQueue:
                  rate: float = 0, max_in_flight: int = 512, zone: bytes = bytes(ID_SIZE), zone_bits: int = 0,
                  address_rate: float = 1.0, address_burst: int = 4, address_cells: int = 1 << 16,
                  retry_share: float = 0.45, retry_referrers: int = 3):
-        check_arguments(own_id, zone, zone_bits, depth, families, max_contacts, slots, address_cells)
+        check_plan(own_id, zone, zone_bits, depth)
+        check_sizes(families, max_contacts, slots, address_cells)
         self.release_memory()
         seed_rng(&self.rng, <uint64_t>(seed & 0xFFFFFFFFFFFFFFFF))
         memcpy(self.own_id, <const uint8_t*>own_id, ID_SIZE)
@@ -93,6 +95,7 @@ cdef class CrawlQueue:
             return False
         if self.started_us < 0:
             self.started_us = now_us
+            self.unhindered_us = now_us
         for turn in range(2):
             self.last_lane ^= 1
             lane = &self.lanes[self.last_lane]
@@ -102,6 +105,8 @@ cdef class CrawlQueue:
             if index != NO_RECORD:
                 spend_pace(&self.pace, now_us)
                 self.fill_question(lane, index, out)
+                if not lane.was_postponed:
+                    self.unhindered_us = now_us
                 self.in_flight += 1
                 self.waiting += 1
                 return True
@@ -346,23 +351,31 @@ cdef class CrawlQueue:
 
         Moves up to `budget` places, ~60 ns each. Raises MemoryError.
         """
-        cdef bint growing = False
         cdef int i
         for i in range(2):
-            if self.lanes[i].store.capacity == 0:
-                continue
-            if not tend_store(&self.lanes[i].store, budget):
+            if self.lanes[i].store.capacity != 0 and not tend_store(&self.lanes[i].store, budget):
                 raise MemoryError("no memory for more contacts")
-            growing = growing or is_growing(&self.lanes[i].store)
-        return growing
+        return is_growing(&self.lanes[0].store) or is_growing(&self.lanes[1].store)
 
     def make_ready(self) -> None:
-        """Have the system provide the memory that the first contacts will touch: to be called once, from a thread that
-        may wait, before the first question. Without it the first milliseconds of a large crawl are one long pause."""
+        """Have the system provide the memory that the first contacts will touch; takes long, so from a thread."""
         with nogil:
             ready_address_pace(&self.address_pace)
             ready_store(&self.lanes[0].store)
             ready_store(&self.lanes[1].store)
+
+    def give_up_crowded(self, int64_t now_us, int64_t patience_us) -> int:
+        """Ask no more of addresses with many contacts once they alone have kept the crawl going for `patience_us`.
+
+        Gives up what their pace has postponed and returns how many questions that were; 0 before its time.
+        """
+        cdef uint32_t count
+        if (self.started_us < 0 or now_us - self.unhindered_us < patience_us or self.is_held_back()
+                or has_next(&self.lanes[0]) or has_next(&self.lanes[1])):
+            return 0
+        count = forget_postponed(&self.lanes[0]) + forget_postponed(&self.lanes[1])
+        self.tally.not_asked += count
+        return count
 
     def stop(self) -> None:
         """Ask nothing more; answers to what is out still count."""
@@ -377,14 +390,7 @@ cdef class CrawlQueue:
         self.max_in_flight = limit
 
 
-cdef int check_arguments(bytes own_id, bytes zone, object zone_bits, object depth, object families, object max_contacts,
-                         object slots, object address_cells) except -1:
-    if len(own_id) != ID_SIZE or len(zone) != ID_SIZE:
-        raise ValueError(f"own_id is {len(own_id)} bytes, zone {len(zone)}; {ID_SIZE} needed")
-    if not 0 <= zone_bits <= 64:
-        raise ValueError(f"zone_bits is {zone_bits}; 0 to 64")
-    if not 0 <= depth < DEPTH_COUNT:
-        raise ValueError(f"depth is {depth}; 0 to {DEPTH_COUNT - 1}")
+cdef int check_sizes(object families, object max_contacts, object slots, object address_cells) except -1:
     if not 1 <= families <= 3:
         raise ValueError(f"families is {families}; 1 (IPv4), 2 (IPv6) or 3")
     if not 1 <= max_contacts <= 0xFFFFFFFE or slots < 64:

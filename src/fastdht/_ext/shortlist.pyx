@@ -11,13 +11,15 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport (
-    FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_compact, same_endpoint, subnet_of, write_compact)
+    COMPACT_V4, FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be64, read_compact, same_endpoint, subnet_of,
+    write_compact)
 from fastdht._ext.candidates cimport (
-    CANDIDATE_ANSWERED, CANDIDATE_ASKED, CANDIDATE_FAILED, CANDIDATE_FRESH, check_shortlist, find_place, is_known_id,
-    is_refused, learn_id, leave_flight, mark_of, pack_candidate, place_candidate, take_place)
+    CANDIDATE_ANSWERED, CANDIDATE_ASKED, CANDIDATE_FAILED, CANDIDATE_FRESH, check_shortlist, find_place,
+    fold_subnet, is_hopeless, is_known_id, is_refused, learn_id, leave_flight, mark_known, mark_of, pack_candidate, place_candidate, take_place)
 from fastdht._ext.hashing cimport load_key
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, Distance, ID_SIZE, distance_between, same_id
 from fastdht._ext.krpc cimport next_value
+from fastdht._ext.lenient cimport is_peer
 from fastdht._ext.transactions cimport NO_SLOT
 
 cdef Distance FARTHEST
@@ -71,6 +73,7 @@ cdef class ShortlistPool:
         shortlist.generation = generation
         shortlist.is_dirty = is_dirty
         memcpy(shortlist.target, target, ID_SIZE)
+        shortlist.target_high = read_be64(target)
         shortlist.method = <uint8_t>method
         shortlist.is_active = True
         self.active += 1
@@ -141,8 +144,10 @@ cdef class ShortlistPool:
         candidate.rtt_us = 0
         shortlist.state[index] = CANDIDATE_FRESH
         shortlist.nearness[index] = distance.high
+        if has_id:
+            mark_known(shortlist, index)
         shortlist.endpoint_mark[index] = mark_of(&contact.endpoint)
-        shortlist.subnet[index] = subnet_of(&contact.endpoint)
+        shortlist.subnet_mark[index] = fold_subnet(subnet_of(&contact.endpoint))
         place_candidate(shortlist, index, place)
         return True
 
@@ -229,26 +234,37 @@ cdef class ShortlistPool:
 
     cdef void merge_nodes(self, uint32_t slot, const Span* nodes, uint16_t family, uint32_t record,
                           int depth) noexcept nogil:  # R0
+        cdef Shortlist* shortlist = &self.lists[slot]
         cdef uint32_t i, count = nodes.size // record
         cdef const uint8_t* at = nodes.data
         cdef Contact contact
         if count > MAX_NODES_PER_REPLY:
             count = MAX_NODES_PER_REPLY
         for i in range(count):
-            memcpy(contact.id, at, ID_SIZE)
-            read_compact(at + ID_SIZE, family, &contact.endpoint)
-            if self.addresses.is_contactable(&contact.endpoint):
-                self.add(slot, &contact, True, depth if depth < 255 else 255)
+            if not is_hopeless(shortlist, at):
+                memcpy(contact.id, at, ID_SIZE)
+                read_compact(at + ID_SIZE, family, &contact.endpoint)
+                if self.addresses.is_contactable(&contact.endpoint):
+                    self.add(slot, &contact, True, depth if depth < 255 else 255)
             at += record
 
     cdef void merge_values(self, uint32_t slot, const Span* values, uint16_t family, int64_t now_us) noexcept nogil:  # R0
+        cdef Shortlist* shortlist = &self.lists[slot]
+        cdef const Endpoint* kept = &self.values[<size_t>slot * self.max_values]
         cdef Span rest = values[0]
         cdef Endpoint peer
-        cdef uint32_t i
-        for i in range(MAX_VALUES_PER_REPLY):
-            if not next_value(&rest, family, &peer):
+        cdef uint32_t i, guess = 0      # nodes that store the same peers name them in much the same order
+        for i in range(<uint32_t>MAX_VALUES_PER_REPLY):
+            if is_peer(rest.data, rest.size) and rest.size > 2 + COMPACT_V4:     # not alone: something follows
+                read_compact(rest.data + 2, FAMILY_V4, &peer)
+                rest.data += 2 + COMPACT_V4
+                rest.size -= 2 + COMPACT_V4
+            elif not next_value(&rest, family, &peer):
                 return
-            self.add_value(slot, &peer, now_us)
+            if guess < shortlist.value_count and same_endpoint(&kept[guess], &peer):
+                guess += 1
+            else:
+                self.add_value(slot, &peer, now_us)
 
     cdef void add_value(self, uint32_t slot, const Endpoint* peer, int64_t now_us) noexcept nogil:  # R0
         """Keep a peer once; beyond the room for them peers are counted, not kept."""

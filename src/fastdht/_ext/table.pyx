@@ -2,7 +2,8 @@
 
 Theory of operation. Only the last bucket, which holds our own id, may split. An entry is LIVE, REPLACEMENT (verified,
 no place free) or CANDIDATE (never answered us).
-  saw_reply     files the contact: LIVE if there is a place or somebody failing to displace, else REPLACEMENT
+  saw_reply     files the contact: LIVE if there is a place or somebody failing to displace, else REPLACEMENT; where all
+                stand well and those waiting have answered within a minute, it changes nothing
   saw_query     refreshes a contact in good standing, or offers a CANDIDATE; it never adds to LIVE nor takes from it
   saw_failure   counts against a LIVE entry, ends any other; a fresh REPLACEMENT takes a failing entry's place at once
 A live entry is good (no failure, heard of in 15 min), bad (max_failures in a row) or questionable. Bad entries stay
@@ -68,22 +69,26 @@ cdef class RoutingTable(Placement):
         cdef uint16_t entry
         cdef uint32_t bucket
         cdef Entry* e
+        cdef bint is_steady
         self.now_us = max(self.now_us, now_us)
         if not self.is_fileable(contact):
             return
         entry = self.slab.find(&contact.endpoint)
         e = &self.entries[entry]
         if entry == NO_ENTRY:
-            self.file(contact, rtt_us, self.now_us)
+            if not self.is_crowded(self.bucket_of(read_be64(contact.id))):
+                self.file(contact, rtt_us, self.now_us)
         elif e.role == ROLE_CANDIDATE:          # whatever id we had heard, this one is proved
             self.remove(entry)
             self.file(contact, rtt_us, self.now_us)
         elif has_id(e, contact.id):
+            is_steady = e.role == ROLE_LIVE and e.failures == 0     # then nobody's standing changes
             e.rtt_us = rtt_us
             e.failures = 0
             self.refresh(entry, self.now_us)
             self.buckets[e.bucket].changed_us = self.now_us
-            self.settle(e.bucket)
+            if not is_steady:
+                self.settle(e.bucket)
         else:
             # A node that changes its id, or one between us and two others: neither is a contact to rely on.
             self.changed_ids += 1
@@ -121,6 +126,7 @@ cdef class RoutingTable(Placement):
         for i in range(self.bucket_count):
             self.buckets[i].live_count = 0
             self.buckets[i].waiting_count = 0
+            self.buckets[i].crowded_until_us = 0
         self.buckets[0].changed_us = self.now_us
         self.bucket_count = 1
         self.occupied = 0

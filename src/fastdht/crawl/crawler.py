@@ -22,7 +22,7 @@ from fastdht.crawl.pace import PACE_US, Pace, Signals
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.sinks import NullSink, Sink
 from fastdht.crawl.zones import Zone
-from fastdht.engine.clock import monotonic_us
+from fastdht.engine.clock import monotonic_us, thread_busy_us
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
 from fastdht.engine.transport import Transport, open_transport
@@ -63,6 +63,7 @@ class CrawlConfig:
     max_in_flight: int = 0                  # 0: from the rate and the round-trip times
     per_ip_rate: float = 1.0                # packets/s to one address; 0: no limit
     per_ip_burst: int = 4
+    crowd_wait_s: float = 10.0              # how long addresses with many contacts may keep the crawl going alone
     timeout_s: float = 0.0                  # 0: from the round-trip times, 1 to 10 s
     max_contacts: int = 16_000_000          # 37 to 60 bytes each, taken as they come
     retry_share: float = 0.45               # retries of silent contacts per found node (standard, one pass)
@@ -74,8 +75,8 @@ class CrawlConfig:
             raise ConfigError(f"depth is {self.depth!r}; one of {', '.join(DEPTHS)}")
         if self.passes not in (1, 2):
             raise ConfigError(f"passes is {self.passes}; 1 or 2")
-        if self.rate < 0 or self.per_ip_rate < 0 or self.timeout_s < 0 or self.max_in_flight < 0:
-            raise ConfigError("a rate, a timeout and a window cannot be negative")
+        if min(self.rate, self.per_ip_rate, self.timeout_s, self.max_in_flight, self.crowd_wait_s) < 0:
+            raise ConfigError("a rate, a wait, a timeout and a window cannot be negative")
         if not 1 <= self.per_ip_burst <= 1000:
             raise ConfigError(f"per_ip_burst is {self.per_ip_burst}; 1 to 1000")
         if not 1 <= self.max_contacts <= 200_000_000:
@@ -92,12 +93,13 @@ class Pass:
     """One pass: its core, frontier, engine and pace."""
 
     def __init__(self, config: CrawlConfig, number: int, previous: Frontier | None, clock: Callable[[], int],
-                 transport: Callable[[Endpoint], Transport]) -> None:
+                 busy_clock: Callable[[], int], transport: Callable[[Endpoint], Transport]) -> None:
         seed = (config.seed + 0x9E3779B97F4A7C15 * number) & 0xFFFFFFFFFFFFFFFF
         own_id = random_id(seed)
         self.number = number
         self.paced_us = 0
         self.late_us = 0
+        self._busy_clock = busy_clock
         self.frontier = Frontier(
             own_id, AddressFilter(config.allow_net, config.blocklist.ranges if config.blocklist else None),
             row_capacity=TRANSACTIONS, previous=previous,
@@ -135,7 +137,7 @@ class Pass:
         network = self.transport.counters()
         counts = self.frontier.counters()
         signals = Signals(network.get("kernel_drops", 0), network.get("congested", 0),
-                          counts["stalled"] - counts["late"], self.late_us)
+                          counts["stalled"] - counts["late"], self.late_us, self._busy_clock())
         self.late_us = 0
         self.pace.tick(elapsed_us, signals, self.frontier.rtt_histogram())
         self.apply_pace()
@@ -158,12 +160,14 @@ class Crawl:
 
     def __init__(self, config: CrawlConfig, sink: Sink | None = None, *,
                  on_progress: Callable[[Progress], None] | None = None, clock: Callable[[], int] = monotonic_us,
+                 busy_clock: Callable[[], int] = thread_busy_us,
                  transport: Callable[[Endpoint], Transport] = open_crawl_transport) -> None:
         self.config = config
         self.is_stopped = False
         self._sink = sink or NullSink()
         self._on_progress = on_progress
         self._clock = clock
+        self._busy_clock = busy_clock
         self._open_transport = transport
         self._passes: list[dict[str, int]] = []
         self._pass: Pass | None = None
@@ -195,7 +199,7 @@ class Crawl:
     async def _run_passes(self, seeds: bytes, writer: ThreadPoolExecutor) -> None:
         previous = None
         for number in range(self.config.passes):
-            current = Pass(self.config, number, previous, self._clock, self._open_transport)
+            current = Pass(self.config, number, previous, self._clock, self._busy_clock, self._open_transport)
             self._pass = current
             try:
                 current.frontier.offer(seeds, self.config.family)
@@ -221,6 +225,7 @@ class Crawl:
             late_us = max(0, now_us - last_us - tick_us)
             self._longest_late_us = max(self._longest_late_us, late_us)
             tick_us = GROWTH_TICK_US if current.frontier.tend() else TICK_US
+            current.frontier.give_up_crowded(now_us, int(self.config.crowd_wait_s * SECOND_US))
             self._reap()
             is_due = current.frontier.rows_waiting() >= BLOCK_ROWS or now_us - self._taken_us >= BLOCK_US
             if is_due and len(self._writes) < WRITES_AHEAD:
@@ -273,7 +278,8 @@ class Crawl:
             max_packets_per_ip=self._packets_per_ip, complete=not reason, reason=reason, depth=self.config.depth,
             zone=str(zone) if zone.bits else None, passes=self.config.passes, seed=self.config.seed,
             renamed=self._sum("renamed")[0], retries=self._sum("retries")[0],
-            found_twice=self._sum("found_before")[0], longest_pause_ms=self._longest_late_us / 1000)
+            found_twice=self._sum("found_before")[0], not_asked=self._sum("not_asked")[0],
+            longest_pause_ms=self._longest_late_us / 1000)
 
     def _reason(self, answered: int, filtered: dict[str, int]) -> str:
         """Why the crawl is not complete; empty when it is."""

@@ -1,11 +1,13 @@
 """How fast a crawl asks, how long it waits, and how much may be out. Rate class: second.
 
 Theory of operation. `tick` runs five times a second. The rate falls by three tenths when packets get lost on our own
-side (the receive buffer overflowed, the kernel ran out of room to send) or the event loop stays late, at most once a
-second, and grows again by a fiftieth of the full rate per second. The share of answers is no signal: it moves with
-the share of dead contacts. A query stalls, and frees its place in the window, when most answers would be there; it is
-given up far later. The window is what the rate keeps out; at unlimited rate, 512 that may still answer: 64 to 512
-saturate a core, and more only fill buffers.
+side (the receive buffer overflowed, the kernel ran out of room to send), at most once a second, and grows again by a
+fiftieth of the full rate per second. A loop that stays late has lost nothing yet, and there are two reasons for it.
+When its own thread had the processor nearly all the time, it has too much to do: the rate falls likewise. When it had
+not, somebody else had: asking less would make it no earlier, so the rate only stays where it is. The share of answers
+is no signal: it moves with the share of dead contacts. A query stalls, and frees its place in the window, when most
+answers would be there; it is given up far later. The window is what the rate keeps out; at unlimited rate, 512 that
+may still answer: 64 to 512 saturate a core, and more only fill buffers.
 Source: docs/crawl.md, "Pace"; the stall follows mldht's rule (a quantile of recent round-trip times).
 """
 from __future__ import annotations
@@ -19,7 +21,8 @@ CUT = 0.7
 REGAINED_PER_S = 0.02
 LEAST_SHARE = 0.02
 LATE_US = 20_000            # of the loop; more is a sign of too much work …
-LATE_TICKS = 3              # … when it lasts: one late tick is somebody else's load
+LATE_TICKS = 3              # … when it lasts …
+BUSY_SHARE = 0.9            # … and it is our own work: below, somebody else had the processor
 LIVE_WINDOW = 512
 LEAST_WINDOW = 64
 MAX_WINDOW = 65_536     # half the transactions: the other half are late and not yet given up
@@ -38,6 +41,7 @@ class Signals:
     congested: int          # sends that the system had no room for
     silent: int             # queries that stalled and have not been answered since
     loop_late_us: int       # of this tick
+    busy_us: int            # processor time of the loop's thread
 
 
 class Pace:
@@ -51,7 +55,7 @@ class Pace:
         self.cuts = 0
         self._fixed_window = max_in_flight
         self._fixed_timeout = timeout_us is not None
-        self._last = Signals(0, 0, 0, 0)
+        self._last = Signals(0, 0, 0, 0, 0)
         self._since_cut_us = SECOND_US
         self._late_ticks = 0
         self._silent_per_s = 0.0
@@ -78,14 +82,16 @@ class Pace:
         silent = max(0, signals.silent - self._last.silent) * SECOND_US / max(elapsed_us, 1)
         self._silent_per_s += (silent - self._silent_per_s) * 0.5
         self._since_cut_us += elapsed_us
-        self._late_ticks = self._late_ticks + 1 if signals.loop_late_us > LATE_US else 0
+        is_late = signals.loop_late_us > LATE_US
+        is_busy = signals.busy_us - self._last.busy_us > BUSY_SHARE * elapsed_us
+        self._late_ticks = self._late_ticks + 1 if is_late and is_busy else 0
         is_lossy = signals.kernel_drops > self._last.kernel_drops or signals.congested > self._last.congested
         if (is_lossy or self._late_ticks >= LATE_TICKS) and self._since_cut_us >= SECOND_US:
             self.share = max(LEAST_SHARE, self.share * CUT)
             self._since_cut_us = 0
             self._late_ticks = 0
             self.cuts += 1
-        else:
+        elif not is_late:
             self.share = min(1.0, self.share + REGAINED_PER_S * elapsed_us / SECOND_US)
         self._last = signals
         self._learn(rtt_bins)

@@ -72,6 +72,7 @@ class CrawlResult:
     renamed: int = 0            # nodes that answered under another id than they were named with
     retries: int = 0
     found_twice: int = 0        # nodes that both of two passes found: the overlap of a capture-recapture estimate
+    not_asked: int = 0          # questions given up at the end: their addresses had too many contacts for their pace
     longest_pause_ms: float = 0.0   # the event loop's worst delay
 
     def as_dict(self) -> dict[str, Any]:

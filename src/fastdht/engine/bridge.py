@@ -17,7 +17,7 @@ from fastdht._ext import krpc
 from fastdht.config import LookupConfig
 from fastdht.engine.engine import Engine, Outcome
 from fastdht.errors import LookupFailed, NodeClosed
-from fastdht.lookup.machine import LookupState, Machine
+from fastdht.lookup.machine import DONE, SEEDING, LookupState, Machine
 from fastdht.stats import LookupReport
 from fastdht.types import Contact, Endpoint, NodeId
 
@@ -42,14 +42,14 @@ class Branch(Machine):
 
     def __init__(self, walk: Walk, engine: Engine, alpha: int) -> None:
         self.alpha = alpha
-        self.state = LookupState.SEEDING
+        self.state = SEEDING
         self.walk: Walk | None = walk
         self.engine = engine
         self.slot = -1
         self.reader = 0
 
     def on_results(self) -> None:
-        if self.walk is not None and self.walk.is_watched:
+        if self.walk is not None:
             self.walk.wake()
 
     def on_finished(self) -> None:
@@ -77,9 +77,9 @@ class Branch(Machine):
 class Walk:
     """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
 
-    __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "is_watched", "key", "noseed", "report",
-                 "stops", "target", "_branches", "_known", "_on_end", "_open", "_results", "_started_us", "_values",
-                 "_waiters")
+    __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "key", "report", "stops", "target",
+                 "_branches", "_callers", "_known", "_new_future", "_on_end", "_open", "_results", "_started_us",
+                 "_values", "_waiters")
 
     def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
                  key: WalkKey | None = None) -> None:
@@ -90,9 +90,8 @@ class Walk:
         self.error: Exception | None = None
         self.handles = 0
         self.answers: list[Answer] = []         # of a walk that is read; at most one for each query
-        self.stops: list[tuple[Lookup, Callable[[Answer], bool]]] = []
+        self.stops: list[tuple[Reading, Callable[[Answer], bool]]] = []
         self.is_cancelled = False
-        self.is_watched = False                 # somebody iterates, and wants to hear of each result
         self._branches: list[Branch] = []
         self._results: list[tuple[object, ...]] = []
         self._values: list[Endpoint] | None = None      # made for the first who iterates, as are those known
@@ -100,13 +99,16 @@ class Walk:
         self._open = 0
         self._on_end = on_end
         self._started_us = 0
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._callers: list[asyncio.Future[LookupReport]] | None = None     # who await the report
+        self._waiters: list[asyncio.Future[None]] | None = None             # who iterate, and want any news
 
     def start(self, engines: Sequence[Engine], method: int, seeds: Sequence[bytes] = (), *, is_fixed: bool = False,
               noseed: bool = False, scrape: bool = False, is_read: bool = False) -> bool:
         """Open a branch on every engine; False when none had a free slot. `is_read`: answers are kept as they come."""
         alpha = len(seeds) if is_fixed else self.config.alpha
-        self._started_us = now = engines[0].clock()
+        first = engines[0]
+        self._new_future = first.new_future
+        self._started_us = now = first.clock()
         for engine in engines:
             branch = Branch(self, engine, alpha)
             if is_read:
@@ -144,24 +146,42 @@ class Walk:
         self._results.append(result)
         self._open -= 1
         if self._open == 0:
-            elapsed_us = branch.engine.clock() - self._started_us
-            self.report = LookupReport(self.target, self._outcome(), elapsed_us, self._results)
+            ended_us = branch.engine.clock() if self.is_cancelled else branch.engine.now_us
+            outcome = "done" if branch.state is DONE and len(self._branches) == 1 else self._outcome()
+            self.report = LookupReport(self.target, outcome, ended_us - self._started_us, self._results)
             self._branches, self.stops = [], []
             self._on_end(self)
-            self.wake()
+            if self._callers is not None:
+                self._answer(self._callers, self.report)
+            if self._waiters is not None:
+                self.wake()
+
+    def ended(self) -> asyncio.Future[LookupReport]:
+        """A future of the report, or of the error that awaiting the lookup raises."""
+        future: asyncio.Future[LookupReport] = self._new_future()
+        if self.report is not None:
+            self._answer([future], self.report)
+        elif self._callers is None:
+            self._callers = [future]
+        else:
+            self._callers.append(future)
+        return future
 
     def on_answer(self, answer: Answer) -> None:
         self.answers.append(answer)
-        for lookup, is_enough in self.stops:
+        for reading, is_enough in self.stops:
             if is_enough(answer):
-                lookup.cancel()
+                reading.cancel()
         self.wake()
 
     def waiter(self) -> asyncio.Future[None]:
         """A future that ends with the next news."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = self._new_future()
         if self._waiters is None:
             self._waiters = [future]
+            for branch in self._branches:
+                if branch.walk is not None:
+                    branch.engine.core.watch_lookup(branch.slot)
         else:
             self._waiters.append(future)
         return future
@@ -172,11 +192,28 @@ class Walk:
             if not future.done():
                 future.set_result(None)
 
+    def failure(self, report: LookupReport) -> Exception | None:
+        """What a caller of the ended walk should see raised."""
+        if self.error is not None or report.responses or report.outcome == "cancelled":
+            return self.error
+        return LookupFailed(f"no node answered {report.queries} queries for {report.target}", report)
+
+    def _answer(self, callers: list[asyncio.Future[LookupReport]], report: LookupReport) -> None:
+        self._callers = None
+        failure = self.failure(report)
+        for future in callers:
+            if future.done():           # its caller has given up
+                continue
+            if failure is None:
+                future.set_result(report)
+            else:
+                future.set_exception(failure)
+
     def _outcome(self) -> str:
         if self.is_cancelled:
             return "cancelled"
         for branch in self._branches:
-            if branch.state is not LookupState.DONE:
+            if branch.state is not DONE:
                 return OUTCOMES.get(branch.state, "failed")
         return "done"
 
@@ -195,56 +232,24 @@ class Lookup:
         self._is_cancelled = False
         walk.handles += 1
 
-    def __await__(self) -> Generator[object, None, LookupReport]:
-        while self._walk.report is None:
-            yield from self._walk.waiter()
-        self._raise_failure(self._walk.report)
-        return self._walk.report
+    def __await__(self) -> Generator[Any, None, LookupReport]:
+        return self._walk.ended().__await__()
 
     async def __aiter__(self) -> AsyncIterator[Endpoint]:
         position = 0
         walk = self._walk
-        walk.is_watched = True
         while not self._is_cancelled:
             values = walk.values()
             if position < len(values):
                 position += 1
                 yield values[position - 1]
             elif walk.report is not None:
-                self._raise_failure(walk.report)
+                failure = walk.failure(walk.report)
+                if failure is not None:
+                    raise failure
                 return
             else:
                 await walk.waiter()
-
-    async def answers(self) -> AsyncIterator[Answer]:
-        """Answers as they come, to the end of the lookup; of a walk that is read. Raises as awaiting it does."""
-        position = 0
-        walk = self._walk
-        while True:
-            if position < len(walk.answers):
-                position += 1
-                yield walk.answers[position - 1]
-            elif self._is_cancelled:
-                return
-            elif walk.report is not None:
-                self._raise_failure(walk.report)
-                return
-            else:
-                await walk.waiter()
-
-    def stop_when(self, is_enough: Callable[[Answer], bool]) -> None:
-        """Cancel as soon as an answer satisfies: before anything more is asked for it."""
-        for answer in self._walk.answers:
-            if is_enough(answer):
-                self.cancel()
-                return
-        self._walk.stops.append((self, is_enough))
-
-    def _raise_failure(self, report: LookupReport) -> None:
-        if self._walk.error is not None:
-            raise self._walk.error
-        if not report.responses and report.outcome != "cancelled":
-            raise LookupFailed(f"no node answered {report.queries} queries for {report.target}", report)
 
     @property
     def report(self) -> LookupReport | None:
@@ -263,6 +268,38 @@ class Lookup:
                 self._walk.cancel()
             else:
                 self._walk.wake()
+
+
+class Reading(Lookup):
+    """A lookup whose answers are read one by one, as BEP 33, 44 and 51 need; its walk was started with `is_read`."""
+
+    __slots__ = ()
+
+    async def answers(self) -> AsyncIterator[Answer]:
+        """Answers as they come, to the end of the lookup. Raises as awaiting it does."""
+        position = 0
+        walk = self._walk
+        while True:
+            if position < len(walk.answers):
+                position += 1
+                yield walk.answers[position - 1]
+            elif self._is_cancelled:
+                return
+            elif walk.report is not None:
+                failure = walk.failure(walk.report)
+                if failure is not None:
+                    raise failure
+                return
+            else:
+                await walk.waiter()
+
+    def stop_when(self, is_enough: Callable[[Answer], bool]) -> None:
+        """Cancel as soon as an answer satisfies: before anything more is asked for it."""
+        for answer in self._walk.answers:
+            if is_enough(answer):
+                self.cancel()
+                return
+        self._walk.stops.append((self, is_enough))
 
 
 def closed_error() -> NodeClosed:

@@ -2,7 +2,7 @@
 
 Everything else is told the time: microseconds of a clock that never goes back and stands still while the machine
 sleeps. How long it slept is a second reading, so that whoever keeps deadlines can see that they mean nothing any more.
-Wall time is not used: it jumps.
+Wall time jumps: it only dates what is kept in files.
 """
 from __future__ import annotations
 
@@ -25,3 +25,13 @@ def suspended_us() -> int:
     if _SLEEPLESS_CLOCK is None:
         return 0
     return time.clock_gettime_ns(_SLEEPLESS_CLOCK) // 1000 - monotonic_us()
+
+
+def wall_s() -> float:
+    """Seconds since 1970, as this machine believes; may jump, so that no deadline may hang on it."""
+    return time.time()
+
+
+def thread_busy_us() -> int:
+    """Processor time of the calling thread, in microseconds: what it did, whatever others did meanwhile."""
+    return time.thread_time_ns() // 1000

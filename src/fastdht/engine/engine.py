@@ -54,6 +54,8 @@ class Engine:
         self.transport = transport
         self.clock = clock
         self.is_closed = False
+        self.new_future: Callable[[], asyncio.Future[Any]] = asyncio.Future     # the loop's own, once started
+        self.now_us = 0             # of the batch that is worked on, or was last
         self.batches = 0
         self.longest_batch_us = 0
         self._verify = verify
@@ -71,6 +73,7 @@ class Engine:
     def start(self) -> None:
         """Begin to receive; raises nothing once the transport is open."""
         self._loop = asyncio.get_running_loop()
+        self.new_future = self._loop.create_future
         self.transport.start(self._loop, self.on_readable)
         self.kick()
 
@@ -113,7 +116,8 @@ class Engine:
                                      scrape, reader)
         if slot >= 0:
             self._branches[slot] = branch
-            self.kick()
+            if not self._kicked:
+                self.kick()
         return slot
 
     def finish_lookup(self, slot: int) -> LookupResult:
@@ -158,7 +162,7 @@ class Engine:
 
     def on_readable(self) -> None:
         """Take in what the socket holds, in at most eight batches."""
-        now = self.clock()
+        now = self.now_us = self.clock()
         receive, core = self.transport.receive, self.core
         for _ in range(BATCHES_PER_WAKE):
             count = receive(self._inbox)
@@ -228,7 +232,7 @@ class Engine:
 
     def work(self) -> None:
         """Do what time and callers demand, and wait for the next deadline."""
-        now = self.clock()
+        now = self.now_us = self.clock()
         self._settle(now)
         self._finish_puts(now)
         self._arm(now)

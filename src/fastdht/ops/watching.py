@@ -61,9 +61,10 @@ class Watching(Asking):
     def observe(self, callback: Callable[[IncomingQuery], None] | None = None, *, capacity: int = 1024) -> Observer:
         """Watch the queries of other nodes: `callback` is called with each, or iterate over the observer.
 
-        It sees what the node handles on every address, up to a tenth of a second late. capacity: queries that may wait
-        for an iterator, 1 to 1,048,576; more are counted in its `lost`. A callback runs on the event loop and must not
-        wait; one that raises is logged once and removed. Raises ConfigError for a capacity outside its bounds.
+        It sees every query that the limits admit, on every address, up to a tenth of a second late. capacity: queries
+        that may wait for an iterator, 1 to 1,048,576; more are counted in its `lost`. A callback runs on the event
+        loop and must not wait; one that raises is logged once and removed. Raises ConfigError for a capacity outside
+        its bounds.
         """
         self._first()
         if not 1 <= capacity <= MAX_WATCHED:
@@ -223,7 +224,8 @@ def socket_stats(engine: Engine) -> SocketStats:
     return SocketStats(
         endpoint=engine.transport.local, id=NodeId(core.own_id), contacts=len(core.table),
         lookups=core.lookups_open, transactions=core.transactions_open, info_hashes=core.peers.info_hash_count,
-        peers=core.peers.peer_count, counters=counters, methods=methods, socket=engine.transport.counters())
+        peers=core.peers.peer_count, items=core.items.item_count, counters=counters, methods=methods,
+        socket=engine.transport.counters())
 
 
 def raw_query(method: str, arguments: dict[str, object], is_read_only: bool) -> tuple[bytes, bytes]:

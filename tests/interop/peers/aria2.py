@@ -14,6 +14,7 @@ IDLE_TORRENT = b"nobody has this one."
 
 class Aria2(NativePeer):
     name = "aria2"
+    letters = b"A2"
     programs = ("aria2c",)
 
     def start(self, known: Sequence[Endpoint]) -> None:

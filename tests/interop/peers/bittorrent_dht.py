@@ -10,7 +10,6 @@ from tests.interop.peers.process import CACHE, CHILDREN, SETUP, ObedientPeer
 class BittorrentDht(ObedientPeer):
     name = "bittorrent-dht"
     programs = ("node",)
-    can_hold_items = True
 
     @classmethod
     def missing(cls) -> str | None:

@@ -11,7 +11,7 @@ from tests.interop.peers.process import CHILDREN, SETUP, ObedientPeer
 
 class Libtorrent(ObedientPeer):
     name = "libtorrent"
-    can_hold_items = True
+    letters = b"LT"
 
     @classmethod
     def missing(cls) -> str | None:

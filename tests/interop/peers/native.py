@@ -1,6 +1,7 @@
 """Peers that are compiled programs: kept on this machine by a small library loaded before theirs (loopback.c)."""
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import shutil
@@ -17,7 +18,9 @@ SHOWN_AS = 11               # 11.0.0.0/8 is a public network to everybody, and o
 @functools.cache
 def loopback_library() -> Path:
     """loopback.c, compiled once per run."""
-    library = Path(tempfile.mkdtemp(prefix="fastdht-loopback-")) / "loopback.so"
+    folder = Path(tempfile.mkdtemp(prefix="fastdht-loopback-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    library = folder / "loopback.so"
     compiler = shutil.which("cc") or shutil.which("gcc") or "cc"
     subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(CHILDREN / "loopback.c"), "-ldl"],
                    check=True)

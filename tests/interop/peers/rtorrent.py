@@ -27,6 +27,7 @@ schedule2 = torrents, 1, 1, "load.start={folder}/watch/*.torrent"
 
 class RTorrent(NativePeer):
     name = "rtorrent"
+    letters = b"lt"
     programs = ("rtorrent",)
 
     def start(self, known: Sequence[Endpoint]) -> None:

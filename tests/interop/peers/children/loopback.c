@@ -1,4 +1,5 @@
-/* Preloaded into a foreign DHT program: it stays on this machine, and loopback looks public to it if need be.
+/* Preloaded into a foreign DHT program: it stays on this machine, loopback looks public to it if need be, and it ends
+ * with the process that started it, however that ends.
  *
  * Names are not resolved and nothing is sent beyond 127.0.0.0/8. With LOOPBACK_SHOWN_AS=11 the program sees 127.a.b.c as
  * 11.a.b.c and may send there, in socket addresses and in the compact `nodes` and `values` of KRPC messages alike:
@@ -11,11 +12,20 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { LOOPBACK = 127, COMPACT_NODE = 26, COMPACT_NODE_IP = 20, PEER_ITEM = 8, PEER_ITEM_IP = 2, LONGEST = 65536 };
+
+__attribute__((constructor)) static void end_with_parent(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
 
 static int shown_as(void)
 {
@@ -88,8 +98,15 @@ static int is_local(const struct sockaddr *address)
     return address->sa_family != AF_INET && address->sa_family != AF_INET6;
 }
 
-static int refuse(void)
+/* Where it wanted to go stands in its log: tests read there what a program made of an answer. */
+static int refuse(const struct sockaddr *address)
 {
+    const struct sockaddr_in *ip4 = (const void *)address;
+    const struct sockaddr_in6 *ip6 = (const void *)address;
+    const unsigned char *octet = address->sa_family == AF_INET ? (const void *)&ip4->sin_addr : ip6->sin6_addr.s6_addr + 12;
+    unsigned port = ntohs(address->sa_family == AF_INET ? ip4->sin_port : ip6->sin6_port);
+
+    dprintf(STDERR_FILENO, "kept from %d.%d.%d.%d:%u\n", octet[0], octet[1], octet[2], octet[3], port);
     errno = ENETUNREACH;
     return -1;
 }
@@ -124,7 +141,7 @@ ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct so
     if (!target || is_local(target))
         return next(fd, data, size, flags, target, target_size);
     if (size > sizeof copy || !to_wire(target, target_size, &wire))
-        return refuse();
+        return refuse(target);
     memcpy(copy, data, size);
     swap_message(copy, size, shown_as(), LOOPBACK);
     return next(fd, copy, size, flags, (struct sockaddr *)&wire, target_size);
@@ -139,7 +156,7 @@ int connect(int fd, const struct sockaddr *target, socklen_t size)
     if (is_local(target))
         return next(fd, target, size);
     if (!to_wire(target, size, &wire))
-        return refuse();
+        return refuse(target);
     return next(fd, (struct sockaddr *)&wire, size);
 }
 

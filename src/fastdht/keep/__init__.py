@@ -1,0 +1,1 @@
+"""Keeping announces and items alive. Rate class: second."""

@@ -1,0 +1,1 @@
+"""What a participant keeps between runs. Rate class: command."""
