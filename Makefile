@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 FUZZ_ARGS ?=
 RINGS ?= unit property sim net cli typing meta interop
 
-.PHONY: help demo test debug build sdist sim fuzz fuzz-gate lint stubs workflows annotate clean \
+.PHONY: help demo test debug build sdist sim interop fuzz fuzz-gate lint stubs workflows annotate clean \
 	bench bench-server bench-lookups bench-crawl bench-bencode bench-replay bench-micro
 
 help:            ## list the targets
@@ -26,6 +26,10 @@ test: $(VENV)/.dev   ## run every ring of tests against the installed wheel
 
 sim: $(VENV)/.dev    ## only the tests on a virtual network
 	@VENV=$(VENV) tools/test.sh sim
+
+interop: $(VENV)/.dev ## install other people's DHT programs (as root, or what is missing is told), and talk to them
+	@tools/interop-setup.sh || test -z "$$FASTDHT_REQUIRE_PEERS"
+	@VENV=$(VENV) tools/test.sh interop
 
 build: $(VENV)/.dev  ## wheel and sdist into dist/
 	@rm -rf dist && $(BIN)/python -m build -q --outdir dist . && ls -l dist

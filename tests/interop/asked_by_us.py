@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.interop import wire
+from fastdht import NoResponse, RemoteError
+from tests.interop import swarms_of_peers, wire
 from tests.interop.matrix import YES
 from tests.interop.network import Network
 from tests.interop.wire import Asker
@@ -121,7 +122,7 @@ def read_only(net: Network) -> str:
     reader.id, other.id = (own[:-1] + bytes([own[-1] ^ bit]) for bit in (1, 2))
     for _ in range(10):
         reader.ask(net.peer.endpoint, "find_node", {"target": reader.id}, ro=1)
-        other.ask(net.peer.endpoint, "find_node", {"target": other.id})
+        other.ask(net.peer.endpoint, "find_node", {"target": other.id}, ro=None)
     named = net.named(own)
     if other.endpoint not in named:
         return "lists nobody"
@@ -135,8 +136,27 @@ def external_address(net: Network) -> str:
     return "none" if told is None else YES if told == net.asker.endpoint.pack() else "wrong"
 
 
+def get_item(net: Network) -> str:
+    """BEP 44 at all; items_of_peers has what those can do that have it."""
+    answer = net.asker.ask(net.peer.endpoint, "get", {"target": TARGET}, timeout_s=wire.SILENCE_S, tries=2)
+    if answer is None:
+        return "silent"
+    return code_word(answer[b"e"][0], 0) if answer[b"y"] == b"e" else YES if b"token" in answer[b"r"] else "as find_node"
+
+
+def code_for_us(net: Network, method: str, arguments: dict[str, object]) -> int | None:
+    """What our node's raw query makes of the answer, as `error_of` has it."""
+    try:
+        net.ours.do(lambda node: node.query(method, net.peer.endpoint, arguments))
+    except NoResponse:
+        return None
+    except RemoteError as error:
+        return error.code
+    return 0
+
+
 def unknown_method(net: Network) -> str:
-    return code_word(net.asker.error_of(net.peer.endpoint, "no_such_method"), 204)
+    return code_word(code_for_us(net, "no_such_method", {}), 204)
 
 
 def query_without_id(net: Network) -> str:
@@ -144,7 +164,7 @@ def query_without_id(net: Network) -> str:
 
 
 def short_target(net: Network) -> str:
-    return code_word(net.asker.error_of(net.peer.endpoint, "find_node", {"target": b"short"}), 203)
+    return code_word(code_for_us(net, "find_node", {"target": b"short"}), 203)
 
 
 def transaction_ids(net: Network) -> str:
@@ -173,6 +193,10 @@ CHECKS: dict[str, Callable[[Network], str]] = {
     "want (BEP 32)": want,
     "ip (BEP 42)": external_address,
     "ro (BEP 43)": read_only,
+    "scrape (BEP 33)": swarms_of_peers.filters,
+    "noseed (BEP 33)": swarms_of_peers.without_seeds,
+    "samples (BEP 51)": swarms_of_peers.samples,
+    "get (BEP 44)": get_item,
     "unknown method: 204": unknown_method,
     "query without id: 203": query_without_id,
     "short target: 203": short_target,

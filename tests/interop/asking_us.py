@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastdht import Endpoint
+from tests.interop import items_of_peers, swarms_of_peers
 from tests.interop.matrix import YES
 from tests.interop.network import OURS, Network
 from tests.interop.peers.process import ObedientPeer, until
@@ -26,7 +27,7 @@ def join(net: Network) -> str:
 def get_peers(net: Network) -> str:
     """It finds the torrent's only peer, which only our nodes know."""
     if isinstance(net.peer, ObedientPeer):
-        return YES if net.door.endpoint in net.peer.look_up(net.torrent) else "not found"
+        return YES if net.door.endpoint in net.peer.look_up(net.torrent, net.door.endpoint) else "not found"
     first, second, *_ = (int(part) for part in net.door.endpoint.ip.split("."))
     misread = f"kept from 54.58.{first}.{second}:"              # "6:" and half of the address
     until(lambda: net.peer.endpoint.ip in net.door.visitors or misread in net.peer.log_tail(),
@@ -44,6 +45,7 @@ def announce_peer(net: Network) -> str:
 def implied_port(net: Network) -> str:
     """Asked to announce without a port, it announces the one it sends from."""
     info_hash = net.new_hash()
+    net.by_peer.add(info_hash)
     net.peer.announce(info_hash, 0)
     stored = until(lambda: net.stored_by_us(info_hash), f"{net.name} is stored as a peer")
     sent = [heard for node in net.ours.endpoints for heard in net.ours.heard_from(net.peer.endpoint, "announce_peer")
@@ -58,7 +60,7 @@ def read_only(net: Network) -> str:
     try:
         reader.start(net.ours.endpoints, read_only=True)
         until(lambda: [heard for heard in list(net.ours.heard) if heard.source == reader.endpoint], "it asks something")
-        reader.look_up(net.torrent)
+        reader.look_up(net.torrent, net.door.endpoint)
         asked = [heard for heard in list(net.ours.heard) if heard.source == reader.endpoint]
         assert all(heard.message.get(b"ro") == 1 for heard in asked)
         return "listed" if reader.endpoint in contacts(net) else YES
@@ -76,6 +78,9 @@ EVERYBODY: dict[str, Callable[[Network], str]] = {
     "announce_peer": announce_peer,
 }
 WHO_OBEYS: dict[str, dict[str, Callable[[Network], str]]] = {
-    "libtorrent": {"implied_port": implied_port, "ro (BEP 43)": read_only},
-    "bittorrent-dht": {"implied_port": implied_port},
+    "libtorrent": {
+        "implied_port": implied_port, "ro (BEP 43)": read_only, **items_of_peers.THEY_ASK,
+        "samples (BEP 51)": swarms_of_peers.they_sample,
+    },
+    "bittorrent-dht": {"implied_port": implied_port, **items_of_peers.THEY_ASK, "cas": items_of_peers.they_cas},
 }

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 SERVER = "we ask"
 CLIENT = "they ask"
+NETWORK = "all in one"
 
 Known = dict[tuple[str, str], dict[str, tuple[str, str]]]
 
@@ -10,6 +11,12 @@ QUIET = "it answers what it understands, and says nothing to the rest"
 NO_BEP_32 = "one address family, and no look at `want`"
 NO_BEP_42 = "BEP 42 is not implemented"
 NO_BEP_43 = "BEP 43 is not implemented: whoever asks is listed"
+
+NO_BEP_33 = "BEP 33 is not implemented"
+NO_BEP_44 = "BEP 44 is not implemented"
+NO_BEP_51 = "BEP 51 is not implemented"
+SWAPPED = "0.9.8 stores the announced port in the machine's byte order: 5555 returns as 45845"
+MISREAD = "0.9.8 reads each value two bytes too early: its `6:` becomes the address 54.58"
 
 KNOWN: Known = {
     (SERVER, "v"): {
@@ -20,7 +27,7 @@ KNOWN: Known = {
         "bittorrent-dht": ("whole table", "it asks its table for the closest without saying how many"),
     },
     (SERVER, "get_peers, hit"): {
-        "rtorrent": ("port swapped", "0.9.8 stores the announced port in the machine's byte order: 5555 returns as 45845"),
+        "rtorrent": ("port swapped", SWAPPED),
     },
     (SERVER, "implied_port"): {
         "aria2": ("ignored", "`implied_port` came after its DHT was written"),
@@ -43,6 +50,31 @@ KNOWN: Known = {
         "transmission": ("lists nobody", "it names only nodes that have answered it, and asks no stranger back"),
         "rtorrent": ("ignored", NO_BEP_43), "aria2": ("ignored", NO_BEP_43), "bittorrent-dht": ("ignored", NO_BEP_43),
     },
+    (SERVER, "scrape (BEP 33)"): {
+        "transmission": ("none", NO_BEP_33), "rtorrent": ("none", NO_BEP_33), "aria2": ("none", NO_BEP_33),
+        "bittorrent-dht": ("none", NO_BEP_33),
+    },
+    (SERVER, "noseed (BEP 33)"): {
+        "transmission": ("ignored", NO_BEP_33), "rtorrent": ("ignored", NO_BEP_33), "aria2": ("ignored", NO_BEP_33),
+        "bittorrent-dht": ("ignored", NO_BEP_33),
+    },
+    (SERVER, "samples (BEP 51)"): {
+        "transmission": ("silent", NO_BEP_51), "rtorrent": ("204", NO_BEP_51), "aria2": ("silent", NO_BEP_51),
+        "bittorrent-dht": ("silent", NO_BEP_51),
+    },
+    (SERVER, "get (BEP 44)"): {
+        "transmission": ("silent", NO_BEP_44), "rtorrent": ("204", NO_BEP_44), "aria2": ("silent", NO_BEP_44),
+    },
+    (SERVER, "1,001 bytes: 205"): {
+        "bittorrent-dht": ("answers", "it measures the value before it is encoded"),
+    },
+    (SERVER, "bad signature: 206"): {"bittorrent-dht": ("silent", "it drops the query without a word")},
+    (SERVER, "salt of 65 bytes: 207"): {
+        "bittorrent-dht": ("answers", "it limits the salt of its own puts, not of others'"),
+    },
+    (SERVER, "get with seq"): {
+        "bittorrent-dht": ("value all the same", "it does not look at `seq`; the newest value is no harm"),
+    },
     (SERVER, "unknown method: 204"): {
         "libtorrent": ("203", "to it a query it does not know is one whose arguments are wrong"),
         "transmission": ("silent", QUIET), "aria2": ("silent", QUIET), "bittorrent-dht": ("silent", QUIET),
@@ -59,7 +91,7 @@ KNOWN: Known = {
     (SERVER, "tid of 20 bytes"): {
         "transmission": ("8 bytes", "it keeps no more of a tid than 15 bytes"),
     },
-    (CLIENT, "get_peers"): {
-        "rtorrent": ("misread", "0.9.8 reads each value two bytes too early: its `6:` becomes the address 54.58"),
-    },
+    (CLIENT, "get_peers"): {"rtorrent": ("misread", MISREAD)},
+    (NETWORK, "stored"): {"rtorrent": ("port swapped", SWAPPED)},
+    (NETWORK, "found again"): {"rtorrent": ("misread", MISREAD)},
 }

@@ -51,6 +51,7 @@ class Network:
         self._askers: list[Asker] = []
         self.announced: set[bytes] = set()                      # infohashes that the peer has been given
         self.torrent = self.new_hash()
+        self.by_peer = {self.torrent}                           # infohashes that it announces
         self.peer = KINDS[name](f"{self._net}.100.1", folder / name)
         self.ours = OurNodes([f"{self._net}.{index}.1" for index in range(1, OURS + 1)])
         self.door = Door(f"{self._net}.200.1")

@@ -16,20 +16,13 @@ from fastdht import Endpoint, Node
 from fastdht._ext import ids, krpc
 from fastdht.testing import builders
 from tests.conftest import SEED
-
-pytest.importorskip("libtorrent", reason="libtorrent is not installed: pip install libtorrent")
+from tests.interop.conftest import demand
+from tests.interop.peers.process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = 60
 TORRENTS = 200
 NET = "127.0.0.0/8"
-
-
-def free_port() -> int:
-    """A UDP port that nobody holds on any address of this machine."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("0.0.0.0", 0))
-        return probe.getsockname()[1]
 
 
 class Sessions:
@@ -58,6 +51,7 @@ class Sessions:
 
 @pytest.fixture(scope="module")
 def sessions():
+    demand("libtorrent")
     running = Sessions()
     try:
         until_connected(running)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop import asked_by_us, asking_us
+from tests.interop import asked_by_us, asking_us, items_of_peers
 from tests.interop.known import CLIENT, SERVER
 from tests.interop.matrix import Matrix
 from tests.interop.network import Network
@@ -17,6 +17,12 @@ BY_COMMAND = [(peer, feature) for peer, checks in asking_us.WHO_OBEYS.items() fo
 @pytest.mark.parametrize("peer", PEERS)
 def test_peer_when_asked_then_answers_as_known(net: Network, peer: str, feature: str, matrix: Matrix) -> None:
     matrix.check(SERVER, feature, peer, asked_by_us.CHECKS[feature](net))
+
+
+@pytest.mark.parametrize("feature", items_of_peers.WE_ASK)
+@pytest.mark.parametrize("peer", ["libtorrent", "bittorrent-dht"])
+def test_peer_when_asked_for_items_then_answers_as_known(net: Network, peer: str, feature: str, matrix: Matrix) -> None:
+    matrix.check(SERVER, feature, peer, items_of_peers.WE_ASK[feature](net))
 
 
 @pytest.mark.parametrize(("peer", "feature"), BY_COMMAND)

@@ -50,12 +50,14 @@ class Asker:
             timeout_s: float = TIMEOUT_S, tries: int = TRIES, **top: Any) -> Message | None:
         """The whole answer to a query, or None for silence.
 
-        An argument that is None is left out, also `id`; `top` adds keys beside `a`, or replaces them.
+        What is None is left out, also `id`; `top` adds keys beside `a`, or replaces them. With ro=1 (BEP 43), who heeds
+        it does not list us: dozens of askers who know nothing would stand between a peer and our nodes.
         """
         body = {key: value for key, value in {"id": self.id, **(arguments or {})}.items() if value is not None}
         for _ in range(tries):
             self._next_tid += 1
-            message = {"a": body, "q": method, "t": b"%04d" % self._next_tid, "y": "q", **top}
+            keys = {"a": body, "q": method, "ro": 1, "t": b"%04d" % self._next_tid, "y": "q", **top}
+            message = {key: value for key, value in keys.items() if value is not None}
             answer = self.exchange(remote, bencode.encode(message), message["t"], timeout_s)
             if answer is not None:
                 return answer

@@ -5,14 +5,15 @@ import pytest
 
 from tests.meta.sources import imports, module_name, source_files
 
-VALUES = {"errors", "types", "config", "stats"}
+VALUES = {"errors", "types", "config", "stats", "blocklist"}
 
 # Layer → layers it may import. A layer is the first name below fastdht; `init` is fastdht/__init__.py itself.
 ALLOWED = {
     "errors": set(),
     "types": {"errors", "_ext"},
     "stats": {"errors", "types", "_ext"},
-    "config": {"errors", "types"},
+    "blocklist": {"errors", "_ext"},
+    "config": {"errors", "types", "blocklist"},
     "_ext": set(),
     "sodium": {"errors"},
     "crypto": {"errors", "sodium"},
@@ -41,7 +42,7 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages", "sha1"},
+    {"hashing", "pages", "sha1", "blocklist"},
     {"addresses"},
     {"ids", "linux", "filters", "endpoints"},
     {"bencode", "packets"},

@@ -90,7 +90,7 @@ class Walk:
         self.error: Exception | None = None
         self.handles = 0
         self.answers: list[Answer] = []         # of a walk that is read; at most one for each query
-        self.stops: list[tuple[Lookup, Callable[[Answer], bool]]] = []
+        self.stops: list[tuple[Reading, Callable[[Answer], bool]]] = []
         self.is_cancelled = False
         self._branches: list[Branch] = []
         self._results: list[tuple[object, ...]] = []
@@ -166,9 +166,9 @@ class Walk:
 
     def on_answer(self, answer: Answer) -> None:
         self.answers.append(answer)
-        for lookup, is_enough in self.stops:
+        for reading, is_enough in self.stops:
             if is_enough(answer):
-                lookup.cancel()
+                reading.cancel()
         self.wake()
 
     def waiter(self) -> asyncio.Future[None]:
@@ -252,8 +252,32 @@ class Lookup:
             else:
                 await walk.waiter()
 
+    @property
+    def report(self) -> LookupReport | None:
+        """The report, once the lookup has ended."""
+        return self._walk.report
+
+    def done(self) -> bool:
+        return self._walk.report is not None
+
+    def cancel(self) -> None:
+        """Give the lookup up; its traffic stops at once unless another caller shares it."""
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._walk.handles -= 1
+            if not self._walk.handles and self._walk.report is None:
+                self._walk.cancel()
+            else:
+                self._walk.wake()
+
+
+class Reading(Lookup):
+    """A lookup whose answers are read one by one, as BEP 33, 44 and 51 need; its walk was started with `is_read`."""
+
+    __slots__ = ()
+
     async def answers(self) -> AsyncIterator[Answer]:
-        """Answers as they come, to the end of the lookup; of a walk that is read. Raises as awaiting it does."""
+        """Answers as they come, to the end of the lookup. Raises as awaiting it does."""
         position = 0
         walk = self._walk
         while True:
@@ -277,24 +301,6 @@ class Lookup:
                 self.cancel()
                 return
         self._walk.stops.append((self, is_enough))
-
-    @property
-    def report(self) -> LookupReport | None:
-        """The report, once the lookup has ended."""
-        return self._walk.report
-
-    def done(self) -> bool:
-        return self._walk.report is not None
-
-    def cancel(self) -> None:
-        """Give the lookup up; its traffic stops at once unless another caller shares it."""
-        if not self._is_cancelled:
-            self._is_cancelled = True
-            self._walk.handles -= 1
-            if not self._walk.handles and self._walk.report is None:
-                self._walk.cancel()
-            else:
-                self._walk.wake()
 
 
 def closed_error() -> NodeClosed:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastdht._ext import krpc
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig
-from fastdht.engine.bridge import Lookup, Walk, WalkKey, closed_error
+from fastdht.engine.bridge import Lookup, Reading, Walk, WalkKey, closed_error
 from fastdht.engine.engine import Engine, Outcome
 from fastdht.engine.names import HostList
 from fastdht.engine.saving import Saver
@@ -38,23 +38,32 @@ class Asking:
     _walks: dict[WalkKey, Walk]
 
     def _walk(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
-              noseed: bool = False, scrape: bool = False) -> Lookup:
-        """Join the walk for this target that runs already, or start one."""
+              noseed: bool = False) -> Lookup:
+        """A handle on the walk for this target: one that runs already, or a new one."""
+        return Lookup(self._join(method, target, to, config, noseed))
+
+    def _read(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
+              scrape: bool = False) -> Reading:
+        """Likewise, for one whose answers are read."""
+        return Reading(self._join(method, target, to, config, scrape=scrape, is_read=True))
+
+    def _join(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
+              noseed: bool = False, scrape: bool = False, is_read: bool = False) -> Walk:
         self._first()
         if to is not None:
             seeds = [to_endpoint(each).pack() for each in to]
             config = replace(config, width=MAX_DIRECT, wide_width=MAX_DIRECT, max_queries=MAX_DIRECT, subnet_limit=0)
-            fixed = Walk(target, config, self._forget)
-            return Lookup(self._start(fixed, method, seeds, noseed, scrape, is_fixed=True))
+            walk = Walk(target, config, self._forget)
+            return self._start(walk, method, seeds, noseed, scrape, is_read, is_fixed=True)
         key = (method, target, noseed, scrape)
-        walk = self._walks.get(key)
-        if walk is None or walk.config is not config:
-            walk = self._start(Walk(target, config, self._forget, key), method, self._entry_hosts(), noseed, scrape)
-        return Lookup(walk)
+        running = self._walks.get(key)
+        if running is not None and running.config is config:
+            return running
+        walk = Walk(target, config, self._forget, key)
+        return self._start(walk, method, self._entry_hosts(), noseed, scrape, is_read)
 
-    def _start(self, walk: Walk, method: int, seeds: Sequence[bytes], noseed: bool, scrape: bool, *,
+    def _start(self, walk: Walk, method: int, seeds: Sequence[bytes], noseed: bool, scrape: bool, is_read: bool, *,
                is_fixed: bool = False) -> Walk:
-        is_read = scrape or method in (GET, SAMPLE_INFOHASHES)
         if not walk.start(self._engines, method, seeds, is_fixed=is_fixed, noseed=noseed, scrape=scrape,
                           is_read=is_read):
             raise DHTError(f"{self._config.lookups} lookups are running already; wait for one, or raise the limit")
@@ -110,6 +119,8 @@ class Asking:
                    ) -> tuple[bytes, int]:
         """The answer to what `send` asks, as it came, and the round trip in µs. Raises NoResponse."""
         engine = self._engine_for(endpoint)
+        if self._config.blocklist is not None and endpoint.ip in self._config.blocklist:
+            raise NoResponse(f"{endpoint} is on the block list; it is not asked")
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         send(engine, lambda outcome: settle(future, outcome))
         _, rtt_us, datagram, is_refused = await future

@@ -36,7 +36,7 @@ class ItemCalls(Asking):
         salt: what a mutable item was stored with (at most 64 bytes); nodes do not tell it. seq: the least acceptable
         one of a mutable item, checked here. to: ask exactly these nodes, at most 96.
         Raises NotFound when no node holds it, LookupFailed when no node answered, LocalProtocolError for a salt or seq
-        outside its limits. Source: BEP 44.
+        outside its limits, SodiumMissing when a signature is to be verified and no library can. Source: BEP 44.
         """
         if seq is not None:
             check_seq(seq)
@@ -105,7 +105,7 @@ class ItemCalls(Asking):
                       is_immutable_enough: bool = False) -> ItemReport:
         """Look for all copies; an immutable one may end it, as there can be no other."""
         check_salt(salt)
-        lookup = self._walk(GET, NodeId(target), to, config)
+        lookup = self._read(GET, NodeId(target), to, config)
         reader = ItemReader(target, salt)
         if is_immutable_enough:
             lookup.stop_when(lambda answer: reader.holds_immutable(answer.slots))

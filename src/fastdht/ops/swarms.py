@@ -30,7 +30,7 @@ class SwarmCalls(Asking):
         The filters of all nodes are united, so that an address counts once. A swarm that nobody knows has none of
         either. Above some 6,000 addresses filters saturate. Raises LookupFailed when no node answered.
         """
-        lookup = self._walk(GET_PEERS, InfoHash(info_hash), to, self._lookup, scrape=True)
+        lookup = self._read(GET_PEERS, InfoHash(info_hash), to, self._lookup, scrape=True)
         union = FilterUnion()
         try:
             answers = [union.add(answer) async for answer in lookup.answers()]
@@ -82,7 +82,7 @@ class SwarmCalls(Asking):
         Samples do not depend on the target; vary it to meet other nodes. Do not ask one again before its `not_before`.
         Raises LookupFailed when no node answered; nodes without BEP 51 are left out.
         """
-        lookup = self._walk(SAMPLE_INFOHASHES, NodeId(target), to, self._lookup)
+        lookup = self._read(SAMPLE_INFOHASHES, NodeId(target), to, self._lookup)
         try:
             nodes = [sampled(answer) async for answer in lookup.answers() if "samples" in answer.slots]
             report = await lookup

@@ -132,9 +132,10 @@ class ObedientPeer(Peer):
         assert "error" not in answer, f"{self.name} could not {do}: {answer['error']}"
         return answer["result"]
 
-    def look_up(self, info_hash: bytes, seconds: float = 20.0) -> set[Endpoint]:
-        """The peers of a torrent that it finds; ends with the first answer that holds some."""
-        return {Endpoint.parse(text) for text in self.call("look_up", info_hash=info_hash, seconds=seconds)}
+    def look_up(self, info_hash: bytes, wanted: Endpoint, seconds: float = 20.0) -> set[Endpoint]:
+        """The peers of a torrent that it finds, until the wanted one is among them or time is up."""
+        found = self.call("look_up", info_hash=info_hash, wanted=str(wanted), seconds=seconds)
+        return {Endpoint.parse(text) for text in found}
 
     def announce(self, info_hash: bytes, port: int) -> None:
         """Announce a peer on that port; port 0 asks for the port that the datagram comes from (implied_port)."""

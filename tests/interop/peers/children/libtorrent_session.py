@@ -47,12 +47,18 @@ class Child:
                     return alert
         return None
 
-    def do_look_up(self, info_hash: str, seconds: float = SECONDS) -> list[str]:
-        target = lt.sha1_hash(bytes.fromhex(info_hash))
+    def do_look_up(self, info_hash: str, wanted: str, seconds: float = SECONDS) -> list[str]:
+        """The end of a lookup is not told: it is over when the wanted peer has been found, or time is."""
+        target, found = lt.sha1_hash(bytes.fromhex(info_hash)), set()
+
+        def is_found(alert: lt.dht_get_peers_reply_alert) -> bool:
+            if alert.info_hash == target:
+                found.update(f"{ip}:{port}" for ip, port in alert.peers())
+            return wanted in found
+
         self.session.dht_get_peers(target)
-        found = self.alerts_until(lt.dht_get_peers_reply_alert,
-                                  lambda alert: alert.info_hash == target and alert.peers(), seconds)
-        return [f"{ip}:{port}" for ip, port in found.peers()] if found else []
+        self.alerts_until(lt.dht_get_peers_reply_alert, is_found, seconds)
+        return sorted(found)
 
     def do_announce(self, info_hash: str, port: int) -> None:
         self.session.dht_announce(lt.sha1_hash(bytes.fromhex(info_hash)), port, 0 if port else IMPLIED_PORT)

@@ -1,4 +1,5 @@
-/* Preloaded into a foreign DHT program: it stays on this machine, and loopback looks public to it if need be.
+/* Preloaded into a foreign DHT program: it stays on this machine, loopback looks public to it if need be, and it ends
+ * with the process that started it, however that ends.
  *
  * Names are not resolved and nothing is sent beyond 127.0.0.0/8. With LOOPBACK_SHOWN_AS=11 the program sees 127.a.b.c as
  * 11.a.b.c and may send there, in socket addresses and in the compact `nodes` and `values` of KRPC messages alike:
@@ -11,13 +12,20 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { LOOPBACK = 127, COMPACT_NODE = 26, COMPACT_NODE_IP = 20, PEER_ITEM = 8, PEER_ITEM_IP = 2, LONGEST = 65536 };
+
+__attribute__((constructor)) static void end_with_parent(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
 
 static int shown_as(void)
 {
