@@ -1,7 +1,7 @@
 """F2: one whole core that keeps its state, answered out of its own questions. Rate class: batch.
 
-A third of the inputs answer a query that the core has sent, from where it was sent to; some announce with a token that
-it has given. All may be damaged, and most sources are new, so that the limits on one source do not hide the rest.
+A third of the inputs answer a query that the core has sent, from where it was sent to; some announce, or put an item, with
+a token that it has given. Signatures turn out good, bad or unknown by chance. All may be damaged, and most sources are new, so that the limits on one source do not hide the rest.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -14,7 +14,9 @@ from fastdht._ext.hashing cimport Rng, fill_random, next_random, random_below, s
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, KIND_RESPONSE, Message, decode
 from fastdht._ext.packets cimport Outgoing
 from fastdht._ext.reception cimport receive_one
-from fastdht._ext.writer cimport Writer, open_writer, put_raw, put_string
+from fastdht._ext.sha1 cimport sha1
+from fastdht._ext.storage cimport finish_put
+from fastdht._ext.writer cimport Writer, open_writer, put_number_key, put_raw, put_string
 from mutator cimport MAX_INPUT, Mutator
 
 cdef enum:
@@ -22,6 +24,8 @@ cdef enum:
     TOKENS = 64
     MAX_NODES = 12
     FRIENDS = 64                # sources that come back
+    IMMUTABLE = 6               # the targets below that items have: of the value 1:a, …
+    MUTABLE = 7                 # … and of a key of zeros
 
 
 cdef struct Asked:
@@ -45,7 +49,8 @@ cdef class CoreTarget:
     cdef uint32_t asked_count
     cdef Given given[TOKENS]
     cdef uint32_t given_count
-    cdef uint8_t targets[8][20]     # few, so that announces and get_peers meet
+    cdef uint8_t targets[8][20]     # few, so that writes and questions meet
+    cdef uint8_t zeros[64]
     cdef uint8_t[::1] current
     cdef readonly int64_t now_us
     cdef readonly uint64_t fed
@@ -59,6 +64,8 @@ cdef class CoreTarget:
         self.now_us = now_us
         seed_rng(&self.rng, seed)
         fill_random(&self.rng, &self.targets[0][0], 160)
+        sha1(b"1:a", 3, self.targets[IMMUTABLE])
+        sha1(self.zeros, 32, self.targets[MUTABLE])
 
     def run(self, uint32_t inputs) -> None:
         """Feed `inputs` inputs; time passes between them, and the outbox is drained, but not always at once."""
@@ -88,15 +95,19 @@ cdef class CoreTarget:
             size = self.announce(input, &source)
         elif kind == 7:
             size = self.ask_for_peers(input, &source)
+        elif kind == 8 and self.given_count:
+            size = self.put_item(input, &source)
         else:
             self.pick_source(&source)
             size = self.mutator.next_input(input)
-        if kind < 8 and random_below(&self.rng, 3) == 0:
+        if kind <= 8 and random_below(&self.rng, 3) == 0:
             size = self.mutator.damage(input, size)
         self.deliver(input, size, &source)
         self.now_us += <int64_t>random_below(&self.rng, 20000)
         if random_below(&self.rng, 4):
             self.drain()
+        if self.core.state.has_table and random_below(&self.rng, 8) == 0:
+            self.verify()
 
     cdef void deliver(self, const uint8_t* data, uint32_t size, const Endpoint* source) noexcept nogil:
         """In a block of its exact size: a read past its end is seen."""
@@ -223,6 +234,42 @@ cdef class CoreTarget:
         put_string(&writer, given.token, given.size)
         put_raw(&writer, b"e1:q13:announce_peer1:t2:an1:y1:qe", 34)
         return <uint32_t>(writer.at - out)
+
+    cdef uint32_t put_item(self, uint8_t* out, Endpoint* source) noexcept nogil:
+        """With a token as above, which fits where the source asked for an item: an eighth of all for each kind."""
+        cdef Given* given = &self.given[random_below(&self.rng, min(self.given_count, <uint32_t>TOKENS))]
+        cdef Writer writer = open_writer(out, MAX_INPUT - 1)
+        cdef uint8_t node_id[20]
+        cdef bint is_mutable = given.endpoint.low & 7 != IMMUTABLE
+        source[0] = given.endpoint
+        self.stable_id(source, node_id)
+        put_raw(&writer, b"d1:ad", 5)
+        if random_below(&self.rng, 4) == 0:
+            put_number_key(&writer, b"3:casi", 6, <int64_t>random_below(&self.rng, 4))
+        put_raw(&writer, b"2:id20:", 7)
+        put_raw(&writer, node_id, 20)
+        if is_mutable:
+            put_raw(&writer, b"1:k", 3)
+            put_string(&writer, self.zeros, 32)
+            put_number_key(&writer, b"3:seqi", 6, <int64_t>random_below(&self.rng, 4))
+            put_raw(&writer, b"3:sig", 5)
+            put_string(&writer, self.zeros, 64)
+        put_raw(&writer, b"5:token", 7)
+        put_string(&writer, given.token, given.size)
+        put_raw(&writer, b"1:v1:", 5)
+        put_raw(&writer, b"b" if is_mutable and random_below(&self.rng, 2) else b"a", 1)
+        put_raw(&writer, b"e1:q3:put1:t2:pu1:y1:qe", 23)
+        return <uint32_t>(writer.at - out)
+
+    cdef void verify(self) noexcept nogil:
+        """What an engine does with parked puts, and at times with some that are not."""
+        cdef uint64_t handle = self.core.state.parked.take(self.now_us)
+        while handle:
+            finish_put(self.core.state, handle, <int>random_below(&self.rng, 3), self.now_us)
+            if random_below(&self.rng, 4) == 0:
+                finish_put(self.core.state, handle, 1, self.now_us)
+            handle = self.core.state.parked.take(self.now_us)
+        finish_put(self.core.state, next_random(&self.rng), 1, self.now_us)
 
     cdef void put_query(self, Writer* writer, const Endpoint* source) noexcept nogil:
         """Up to the target, which a source asks for again in seven cases of eight."""

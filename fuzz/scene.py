@@ -16,7 +16,7 @@ from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.frontier import Frontier
 from fastdht._ext.packets import Inbox
-from fastdht.config import CoreConfig, LookupConfig, PeersConfig, ThrottleConfig
+from fastdht.config import CoreConfig, ItemsConfig, LookupConfig, PeersConfig, PutsConfig, ThrottleConfig
 from fastdht.lookup.machine import Machine
 
 START_US = 1_000_000_000
@@ -25,6 +25,8 @@ SLICE = 50                      # inputs between two acts of the program
 SMALL: dict[str, Any] = {       # small ceilings are reached
     "outbox": 16, "transactions": 256, "lookups": 8, "values_per_lookup": 64, "events": 8,
     "peers": PeersConfig(max_info_hashes=16, max_peers=200, peers_per_info_hash=40),
+    "items": ItemsConfig(max_items=16, items_per_ip=3, items_per_subnet=5),
+    "puts": PutsConfig(max_parked=8, parked_per_ip=3, parked_per_subnet=5),
 }
 
 
@@ -92,6 +94,8 @@ class Participant:
             core.ping_questionable(8, now)
             core.refresh_target(now)
             core.expire_peers(4, now)
+            core.expire_items(4, now)
+            core.items.load(core.items.dump(), now)
         elif rare == 8:
             core.change_id(rng.randbytes(20))
         elif rare == 9:

@@ -3,6 +3,7 @@
 Every server lives through the whole bench on the same core, each with a load of its own (reference/load.c) on the
 other; only one load asks at a time. Rounds are run method by method, so the two sides of a pair stand seconds apart.
 `fastdht serve --limits off` has every check on and every rate limit lifted; a lost question fails the run.
+With --full our stores are filled to their bounds before (bench/macro/full_serve.py), and a block list is loaded.
 """
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ from bench.macro.pairs import (
 )
 from bench.macro.processes import LOAD_CORE, MEASURED_CORE, PEERS, Child, describe_machine, fastdht_command
 
-METHODS = ("ping", "find_node", "get_peers_miss", "get_peers_hit")
+METHODS = ("ping", "find_node", "get_peers_miss", "get_peers_hit", "get_hit")
 OURS, PORTABLE, REFERENCE = "fastdht", "fastdht portable", "C reply server"
 SOURCES, SWARM, WINDOW, PEERS_ANNOUNCED = 16_384, 500, 128, 50
 FULL_REPLY, FILL_TIMEOUT_S = 7.9, 20.0       # nodes a reply: the table knows the swarm
@@ -44,7 +45,9 @@ TARGET, FAILS_BELOW = 0.80, 0.70
 PEER_METHOD_TARGET = 0.95
 PORTABLE_TARGET = 0.50
 NOTED = ("bytes", "lost", "errors", "malformed", "misrouted", "kernel_drops")
-FALLBACK_SIZES = {"ping": 56, "find_node": 280, "get_peers_miss": 300, "get_peers_hit": 700}
+FALLBACK_SIZES = {"ping": 56, "find_node": 280, "get_peers_miss": 300, "get_peers_hit": 700,
+                  "get_hit": 850}
+STORES_ITEMS = {OURS, PORTABLE, "libtorrent"}      # BEP 44; rTorrent has none
 
 
 @dataclass
@@ -100,16 +103,20 @@ class Arena:
             filled = load.ask(f"fill {fill_s}", timeout_s=fill_s + 30)
             asked += int(filled["answered"])
         announced = load.ask(f"announce {PEERS_ANNOUNCED}")
+        if name in STORES_ITEMS and load.ask("store")["stored"] != 1:
+            raise BenchFailed(f"{name} does not store an item")
         console.print(f"{name}: {filled['nodes']} nodes a reply, {asked} questions of its own answered, "
                       f"{announced['announced']} peers announced")
         if not filled["replies"]:
             raise BenchFailed(f"{name} answers nothing")
 
 
-def real_servers(arena: Arena, only: Sequence[str], fill_s: float) -> list[Server]:
+def real_servers(arena: Arena, only: Sequence[str], fill_s: float, is_full: bool) -> list[Server]:
+    full = [sys.executable, "-m", "bench.macro.full_serve", "{endpoint}", "{bootstrap}", "{folder}"]
     commands = {
-        OURS: fastdht_command("serve", "--listen", "{endpoint}", "--bootstrap", "{bootstrap}",
-                              "--allow-net", "127.0.0.0/8", "--limits", "off"),
+        OURS: full if is_full else fastdht_command(
+            "serve", "--listen", "{endpoint}", "--bootstrap", "{bootstrap}", "--allow-net", "127.0.0.0/8",
+            "--limits", "off"),
         PORTABLE: [sys.executable, "-m", "bench.macro.portable_serve", "{endpoint}", "{bootstrap}"],
         "libtorrent": [sys.executable, str(PEERS / "libtorrent_serve.py"), "{endpoint}", "{bootstrap}"],
         "rTorrent": [sys.executable, str(PEERS / "rtorrent_serve.py"), "{endpoint}", "{bootstrap}", "{folder}"],
@@ -145,7 +152,7 @@ def judge(by_method: Mapping[str, Results]) -> dict[str, object]:
         "reference_to_bare": {method: ratio.to_json() for method, ratio in validity.items()},
         "void": [method for method, ratio in validity.items() if ratio.pairwise.median < VALID_AT],
     }
-    contestants = set.intersection(*(set(results.samples) for results in by_method.values()))
+    contestants = set().union(*(results.samples for results in by_method.values()))
     if PORTABLE in contestants:
         verdict["portable_to_reference"] = compare(by_method, PORTABLE, REFERENCE)
     if OURS not in contestants:
@@ -159,7 +166,9 @@ def judge(by_method: Mapping[str, Results]) -> dict[str, object]:
 
 
 def compare(by_method: Mapping[str, Results], name: str, other: str) -> dict[str, object]:
-    ratios = {method: results.ratio(name, other, per_cpu_s) for method, results in by_method.items()}
+    """Over the methods that both answer."""
+    ratios = {method: results.ratio(name, other, per_cpu_s) for method, results in by_method.items()
+              if {name, other} <= results.samples.keys()}
     medians = [ratio.pairwise.median for ratio in ratios.values()]
     return {
         **{method: ratio.to_json() for method, ratio in ratios.items()},
@@ -187,25 +196,28 @@ def print_verdict(verdict: Mapping[str, object]) -> None:
 @click.command()
 @click.option("--only", multiple=True, help="Run just these: fastdht, fastdht portable, libtorrent, rTorrent.")
 @click.option("--sizes-of", default=OURS, show_default=True, help="Whose reply sizes the C references send.")
+@click.option("--full", is_flag=True, help="Fill our stores to their bounds, and load 300,000 ranges to block.")
 @with_plan(seconds=1.0, quick_seconds=0.2)
-def main(plan: Plan, only: tuple[str, ...], sizes_of: str) -> None:
-    """Replies per CPU-second, four methods, beside a C reply server and other DHT nodes."""
+def main(plan: Plan, only: tuple[str, ...], sizes_of: str, full: bool) -> None:
+    """Replies per CPU-second, five methods, beside a C reply server and other DHT nodes."""
     console.print(f"machine {describe_machine()}, {plan}")
     by_method: dict[str, Results] = {}
     with contextlib.ExitStack() as stack:
         arena = Arena(stack, plan.seed)
-        servers = real_servers(arena, only, 2.0 if plan.quick else 6.0)
+        servers = real_servers(arena, only, 2.0 if plan.quick else 6.0, full)
         sizes = reply_sizes(servers, sizes_of)
         reply, bare = start_references(arena, sizes)
         for method in METHODS:
-            chosen = [server.contestant(method) for server in (*servers, reply, bare[method])]
+            asked = [server for server in servers if method != "get_hit" or server.name in STORES_ITEMS]
+            chosen = [server.contestant(method) for server in (*asked, reply, bare[method])]
             by_method[method] = run_pairs(chosen, plan, method)
             title = f"{method}, {sizes[method]} B"
             console.print(results_table(title, by_method[method], "replies", REFERENCE, ("bytes", "lost")))
     verdict = judge(by_method)
     print_verdict(verdict)
     finish({
-        "bench": "server", "machine": describe_machine(), **plan.to_json(), "reply_bytes": sizes, **verdict,
+        "bench": "server", "full": full, "machine": describe_machine(), **plan.to_json(), "reply_bytes": sizes,
+        **verdict,
         "methods": {method: results.to_json() for method, results in by_method.items()},
     })
     if verdict.get("ours_lost_or_wrong"):

@@ -10,6 +10,7 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
+from fastdht.blocklist import Blocklist
 from fastdht.errors import ConfigError
 
 SECOND_US = 1_000_000
@@ -145,6 +146,7 @@ class CoreConfig:
 
     family: Literal[4, 6] = 4
     allowed_nets: tuple[str, ...] = ()  # CIDR ranges that count as public besides those that are
+    blocklist: Blocklist | None = None  # addresses we neither hear nor ask
     read_only: bool = False             # ask, never serve (BEP 43)
     values_per_reply: int = 50          # peers in one get_peers reply; 50 IPv4 peers and 8 nodes are 698 bytes
     sample_interval_s: int = 21_600     # how long the info-hashes we show stay the same (BEP 51: at most 6 hours)

@@ -18,6 +18,7 @@ from fastdht import crypto
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id, secure_id
+from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
 from fastdht.engine.bridge import Walk, WalkKey
 from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
@@ -29,6 +30,7 @@ from fastdht.engine.upkeep import Upkeep
 from fastdht.errors import ConfigError
 from fastdht.ops.keeping import Keeping
 from fastdht.ops.swarms import SwarmCalls
+from fastdht.ops.updates import Updates
 from fastdht.ops.watching import QueryWatch, Watching
 from fastdht.persist.state import SavedSocket
 from fastdht.types import Endpoint, NodeId
@@ -36,16 +38,18 @@ from fastdht.types import Endpoint, NodeId
 WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the closest may refuse it
 
 
-class Node(Keeping, SwarmCalls, Watching):
+class Node(Keeping, Updates, SwarmCalls, Watching):
     """A participant of the DHT, used as `async with Node(...) as node:`.
 
     bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
     bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
     allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine).
     node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
-    read_only: ask, but serve nobody (BEP 43). limits: "node", or "off" to lift every rate limit.
+    blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43).
+    limits: "node", or "off" to lift every rate limit.
     k: contacts per bucket. query_timeout: seconds after which a query has failed. lookup: how lookups walk.
     state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
+    save_stores: keep what others have announced and put as well, in `<state>.stores`.
     Raises ConfigError for what is malformed, and when an address cannot be bound (on entering).
     """
 
@@ -57,11 +61,13 @@ class Node(Keeping, SwarmCalls, Watching):
         allow_net: Iterable[str] = (),
         node_id: bytes | None = None,
         read_only: bool = False,
+        blocklist: Blocklist | None = None,
         limits: Literal["node", "off"] = "node",
         k: int = 8,
         query_timeout: float = 10.0,
         lookup: LookupConfig | None = None,
         state: str | os.PathLike[str] | None = None,
+        save_stores: bool = False,
         config: CoreConfig | None = None,
         transport: Callable[[Endpoint], Transport] = open_transport,
         clock: Callable[[], int] = monotonic_us,
@@ -77,14 +83,17 @@ class Node(Keeping, SwarmCalls, Watching):
             raise ConfigError(f"query_timeout is {query_timeout} s; more than 0, at most 3600")
         self._binds = [parse_bind(text) for text in binds]
         self._id = NodeId(node_id) if node_id is not None else None
-        self._config = node_config(config or CoreConfig(), tuple(allow_net), read_only, k, query_timeout, limits)
+        config = config or CoreConfig()
+        if blocklist is not None:
+            config = replace(config, blocklist=blocklist)
+        self._config = node_config(config, tuple(allow_net), read_only, k, query_timeout, limits)
         self._lookup = lookup or LookupConfig()
         self._write_lookup = replace(self._lookup, width=max(WRITE_WIDTH, self._lookup.width))
         self._hosts = HostList(public_bootstrap() if bootstrap == "public" else bootstrap)
         self._open_transport = transport
         self._clock = clock
         self._entropy = entropy
-        self._saver = Saver(Path(state).expanduser(), wall) if state is not None else None
+        self._saver = Saver(Path(state).expanduser(), wall, has_stores=save_stores) if state is not None else None
         self._engines: list[Engine] = []
         self._upkeeps: list[Upkeep] = []
         self._walks: dict[WalkKey, Walk] = {}

@@ -10,7 +10,7 @@ import pytest
 
 import fastdht
 
-FORBIDDEN = ["pysodium", "nacl", "uvloop", "pyarrow", "rich", "click"]
+FORBIDDEN = ["pysodium", "nacl", "dns", "uvloop", "pyarrow", "rich", "click"]
 
 
 def test_name_lookup_when_blocking_then_fails() -> None:

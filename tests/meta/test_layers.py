@@ -5,14 +5,15 @@ import pytest
 
 from tests.meta.sources import imports, module_name, source_files
 
-VALUES = {"errors", "types", "config", "stats"}
+VALUES = {"errors", "types", "config", "stats", "blocklist"}
 
 # Layer → layers it may import. A layer is the first name below fastdht; `init` is fastdht/__init__.py itself.
 ALLOWED = {
     "errors": set(),
     "types": {"errors", "_ext"},
     "stats": {"errors", "types", "_ext"},
-    "config": {"errors", "types"},
+    "blocklist": {"errors", "_ext"},
+    "config": {"errors", "types", "blocklist"},
     "_ext": set(),
     "sodium": {"errors"},
     "crypto": {"errors", "sodium"},
@@ -23,13 +24,16 @@ ALLOWED = {
     "lookup": VALUES | {"_ext"},
     "engine": VALUES | {"_ext", "lookup", "persist"},
     "items": VALUES | {"bencode", "crypto"},
-    "ops": VALUES | {"_ext", "engine", "bencode", "crypto", "items", "keep", "links"},
+    "ops": VALUES | {"_ext", "engine", "bencode", "crypto", "items", "keep", "persist"},
     "node": VALUES | {"_ext", "lookup", "engine", "persist", "crypto", "ops"},
     "keep": VALUES,
+    "pkarr": VALUES | {"node", "engine", "items", "crypto"},
     "crawl": VALUES | {"_ext", "engine", "persist", "bencode", "init"},
     "testing": VALUES | {"_ext", "lookup", "engine", "node", "init"},
-    "init": VALUES | {"node", "lookup", "engine", "bencode", "crawl", "keep", "items", "ops"},
-    "cli": VALUES | {"items", "ops", "crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init", "cli"},
+    "init": VALUES | {"node", "lookup", "engine", "bencode", "crawl", "keep", "items", "ops", "crypto", "keyfiles",
+                      "links"},
+    "cli": VALUES | {"items", "ops", "crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init",
+                     "cli", "keyfiles", "links", "pkarr", "sodium"},
     "__main__": {"cli"},
 }
 # `fastdht swarm` is the testing package's swarm, for users; `fastdht crawl verify` reads the truth that it wrote.
@@ -38,7 +42,7 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages", "sha1"},
+    {"hashing", "pages", "sha1", "blocklist"},
     {"addresses"},
     {"ids", "linux", "filters", "endpoints"},
     {"bencode", "packets"},

@@ -7,9 +7,13 @@ for itself, each has its table corrected from the known population every fifteen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import functools
+import math
+from bisect import insort
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from random import Random
+from typing import Self
 
 from fastdht.config import CoreConfig
 from fastdht.crypto import BEP44_TEST
@@ -26,6 +30,7 @@ CORRECT_S = 900.0           # BEP 5: a bucket unchanged for 15 minutes is refres
 CORRECT_JITTER_S = 120.0
 MAX_FAILURES = 3
 PORT = 51413
+SAMPLE_S = 60.0
 HALF_LIFE_S = 3 * 3600.0    # in which half of all nodes are replaced
 WHOLE = 3_000_000           # numbers of the nodes that keep and look, far from those of the population
 SECRET = b"0123456789abcdef"
@@ -39,7 +44,7 @@ class QuietNode(FilledNode):
         upkeep, engine = self._upkeeps[-1], self._engines[-1]
         upkeep.start = lambda: engine.core.rotate_token_secret(SECRET, engine.clock())  # type: ignore[method-assign]
 
-    def correct(self, alive: set[bytes], table: list[Contact]) -> None:
+    def correct(self, alive: Collection[bytes], table: list[tuple[bytes, bytes]]) -> None:
         """Give up who is gone, learn who is there, forget what is old: what upkeep does in fifteen minutes."""
         engine = self._engines[0]
         core, now_us = engine.core, engine.clock()
@@ -47,8 +52,8 @@ class QuietNode(FilledNode):
             if packed not in alive:
                 for _ in range(MAX_FAILURES):
                     core.table.failure_of(packed, now_us)
-        for found in table:
-            core.table.reply_from(bytes(found.id), found.endpoint.pack(), 50_000, now_us)
+        for node_id, packed in table:
+            core.table.reply_from(node_id, packed, 50_000, now_us)
         core.expire_peers(64, now_us)
         core.expire_items(64, now_us)
 
@@ -74,11 +79,13 @@ class Population:
         self._seed = seed
         self._next = 0
         self._sorted: list[Contact] = []
+        self._packed: dict[bytes, bytes] = {}       # id → compact endpoint of who is alive
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Population:
+    async def __aenter__(self) -> Self:
         contacts = [self._new_contact() for _ in range(self._count)]
-        self._sort(contacts)
+        for contact in contacts:
+            self._add(contact)
         for contact in contacts:
             await self._start(contact)
         return self
@@ -89,9 +96,24 @@ class Population:
         for member in self.members:
             await member.node.close()
 
-    def live(self) -> None:
+    def live(self, *, replaces: bool = True) -> None:
         """Begin to replace and to correct."""
-        self._task = asyncio.create_task(self._live())
+        self._task = asyncio.create_task(self._live(HALF_LIFE_S / (self._count / 2) if replaces else math.inf))
+
+    @property
+    def nodes(self) -> list[QuietNode]:
+        return [member.node for member in self.members]
+
+    def node(self) -> QuietNode:
+        """A random one."""
+        return self.rng.choice(self.members).node
+
+    async def kill(self, nodes: list[QuietNode]) -> None:
+        """Close these without a word to others."""
+        for member in [member for member in self.members if member.node in nodes]:
+            self.members.remove(member)
+            self._remove(member.contact)
+            await member.node.close()
 
     async def whole(self, number: int) -> Node:
         """A whole node, started and joined, outside the population."""
@@ -102,13 +124,12 @@ class Population:
         await node.joined()
         return node
 
-    async def _live(self) -> None:
-        gap = HALF_LIFE_S / (self._count / 2)
+    async def _live(self, gap: float) -> None:
         next_death = self.loop.time() + gap
         while True:
             due = min(self.members, key=lambda member: member.correct_at)
             await asyncio.sleep(max(0.0, min(due.correct_at, next_death) - self.loop.time()))
-            if self.loop.time() >= next_death:
+            if next_death <= due.correct_at:
                 next_death += gap
                 await self._replace()
             else:
@@ -117,14 +138,15 @@ class Population:
     async def _replace(self) -> None:
         gone = self.members.pop(self.rng.randrange(len(self.members)))
         await gone.node.close()
+        self._remove(gone.contact)
         contact = self._new_contact()
-        self._sort([member.contact for member in self.members] + [contact])
+        self._add(contact)
         await self._start(contact)
 
     def _correct(self, member: Member) -> None:
         member.correct_at = self._next_correction()
-        alive = {found.endpoint.pack() for found in self._sorted}
-        member.node.correct(alive, choose_table(member.contact, self._sorted, self.rng))
+        chosen = choose_table(member.contact, self._sorted, self.rng)
+        member.node.correct(frozenset(self._packed.values()), [(bytes(found.id), self._packed[found.id]) for found in chosen])
 
     async def _start(self, contact: Contact) -> None:
         """A node that has joined: its table is given."""
@@ -141,8 +163,13 @@ class Population:
         self._next += 1
         return builders.contact(self._next - 1, self._seed & 0xFFFF)
 
-    def _sort(self, contacts: list[Contact]) -> None:
-        self._sorted = sorted(contacts, key=lambda found: found.id)
+    def _add(self, contact: Contact) -> None:
+        insort(self._sorted, contact, key=lambda found: found.id)
+        self._packed[contact.id] = contact.endpoint.pack()
+
+    def _remove(self, contact: Contact) -> None:
+        self._sorted.remove(contact)
+        del self._packed[contact.id]
 
 
 @dataclass
@@ -166,15 +193,7 @@ class Findings:
     shares: list[float] = field(default_factory=list)
 
     async def sample(self, seeker: Node, keeper: Endpoint, kept: Kept) -> None:
-        gate = asyncio.Semaphore(16)
-
-        async def is_found(find: Callable[[], Awaitable[bool]]) -> bool:
-            async with gate:
-                try:
-                    return await find()
-                except DHTError:
-                    return False
-
+        """Look for everything within a minute, evenly: all at once, the seeker's own limits would refuse queries."""
         async def has_peer(info_hash: InfoHash) -> bool:
             return Endpoint(keeper.ip, PORT) in (await seeker.get_peers(info_hash)).values
 
@@ -182,9 +201,17 @@ class Findings:
             found = await seeker.get(item.target, salt=item.salt)
             return (found.raw, found.seq) == (item.raw, item.seq)
 
-        found = await asyncio.gather(
-            *(is_found(lambda each=each: has_peer(each)) for each in kept.info_hashes),
-            *(is_found(lambda each=each: has_item(each)) for each in kept.items))
+        async def is_found(at: int, find: Callable[[], Awaitable[bool]]) -> bool:
+            await asyncio.sleep(at * gap_s)
+            try:
+                return await find()
+            except DHTError:
+                return False
+
+        finds = [functools.partial(has_peer, each) for each in kept.info_hashes]
+        finds += [functools.partial(has_item, each) for each in kept.items]
+        gap_s = SAMPLE_S / len(finds)
+        found = await asyncio.gather(*(is_found(at, find) for at, find in enumerate(finds)))
         self.shares.append(sum(found) / len(found))
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from fastdht import crypto
 from fastdht.testing import Testnet, builders
 from tests.sim.sim_kit import simulate
@@ -13,9 +15,10 @@ SEEDS, PEERS = 12, 20
 TORRENTS = 30
 
 
-def test_items_when_put_by_one_node_then_found_by_all_others_asked(fastdht_seed):
+@pytest.mark.parametrize("is_ipv6", [False, True], ids=["IPv4", "IPv6"])
+def test_items_when_put_by_one_node_then_found_by_all_others_asked(fastdht_seed, is_ipv6):
     async def main():
-        async with Testnet(NODES, seed=fastdht_seed, fill_tables=True) as net:
+        async with Testnet(NODES, seed=fastdht_seed, fill_tables=True, is_ipv6=is_ipv6) as net:
             writer = net.nodes[0]
             values = [net.rng.randbytes(50) for _ in range(20)]
             targets = [(await writer.put(value)).target for value in values]

@@ -173,6 +173,8 @@ static inline void turn(asker *a, void (*ask)(asker *))
         flush_questions(a);
     }
     expire(a);
+    ask(a);             /* when all have timed out at once, nothing else would */
+    flush_questions(a);
 }
 
 static inline double own_cpu(void)

@@ -4,15 +4,17 @@
  *
  * Every contact is asked once with a find_node (fast: half of them for a random target, half for their own id), in
  * standard each that answers is asked again for its own id, and a silent one that several have named is asked again
- * within a budget. Endpoints are kept once each in an open-addressing set whose records are the queue; a node is found
- * when it answers under the id it was named with, or twice under the same one. Rows of 48 bytes go to OUT.
+ * within a budget. Endpoints are kept once each in an exact set, one line of the cache a look, whose records are the
+ * queue; a node is found when it answers under the id it was named with, or twice under the same one. Rows of 48 bytes
+ * go to OUT.
  */
 #include "asking.h"
+#include "places.h"
 #include "rows.h"
 
 enum { STAGE_FIRST, STAGE_OWN, STAGE_RETRY, STAGE_VERIFY, STAGE_DONE };
 enum { IS_FOUND = 1, IS_DOUBTED = 2, IS_NAMED = 4 };
-enum { RETRY_REFERRERS = 3, MAX_NAMED = 300, AHEAD = 8, ROWS = 4096 };
+enum { RETRY_REFERRERS = 3, MAX_NAMED = 300, NAMED = 64, ROWS = 4096 };
 static const double RETRY_SHARE = 0.45;
 
 typedef struct {                /* 32 bytes */
@@ -22,36 +24,24 @@ typedef struct {                /* 32 bytes */
     uint8_t stage, flags;
 } record;
 
-typedef struct { uint64_t key; uint32_t record, referrers; } place;     /* key 0: empty; else address and port, exact */
+typedef struct {                /* a contact just named, whose line is on its way into the cache */
+    uint64_t hashed;
+    uint32_t ip;
+    uint16_t port;
+    uint8_t id[ID_SIZE];
+} named;
 
 static asker net;
 static record *records;
-static place *places;
-static uint64_t place_mask, rng, duplicates, filtered, retries, found, renamed;
+static place_set set;
+static named ring[NAMED];
+static uint32_t ring_first, ring_count;
+static uint64_t rng, duplicates, filtered, retries, found, renamed;
 static uint32_t count, capacity, next_new, follow_first = NONE, follow_last = NONE, silent_first = NONE, window;
 static bool is_standard;
 static row rows[ROWS];
 static uint32_t row_count;
 static FILE *out_file;
-
-static uint64_t key_of(uint32_t ip, uint16_t port)
-{
-    return (uint64_t)ip << 16 | port | 1ull << 63;
-}
-
-static uint64_t place_of(uint64_t key)
-{
-    key *= 0x9E3779B97F4A7C15ull;
-    return (key ^ key >> 32) & place_mask;
-}
-
-static place *find_place(uint64_t key)
-{
-    uint64_t at = place_of(key);
-    while (places[at].key && places[at].key != key)
-        at = (at + 1) & place_mask;
-    return &places[at];
-}
 
 /* What the census does not talk to: no port, or an address that is not public (127/8 is, here). */
 static bool is_bogon(uint32_t ip, uint16_t port)
@@ -62,11 +52,11 @@ static bool is_bogon(uint32_t ip, uint16_t port)
            (first == 100 && (host >> 22 & 3) == 1);
 }
 
-static void name_contact(uint32_t ip, uint16_t port, const uint8_t *id)
+static void name_contact(uint32_t ip, uint16_t port, const uint8_t *id, uint64_t hashed)
 {
-    place *at = find_place(key_of(ip, port));
-    if (at->key) {
-        at->referrers++;
+    place at;
+    if (find_place(&set, hashed, &at)) {
+        at.line->referrers[at.index] += at.line->referrers[at.index] < 255;
         duplicates++;
         return;
     }
@@ -74,7 +64,7 @@ static void name_contact(uint32_t ip, uint16_t port, const uint8_t *id)
         filtered++;
         return;
     }
-    *at = (place){key_of(ip, port), count, 1};
+    take_place(&at, hashed);
     record *r = &records[count++];
     r->ip = ip;
     r->port = port;
@@ -85,22 +75,30 @@ static void name_contact(uint32_t ip, uint16_t port, const uint8_t *id)
         memcpy(r->id, id, ID_SIZE);
 }
 
-/* The set is larger than any cache: ask for a few places at once before looking at the first. */
+static void settle(uint32_t left)
+{
+    for (; ring_count > left; ring_count--) {
+        named *n = &ring[ring_first];
+        ring_first = (ring_first + 1) % NAMED;
+        name_contact(n->ip, n->port, n->id, n->hashed);
+    }
+}
+
+/* The set is larger than any cache: a contact is named a few replies later, when its line has come. */
 static void merge(const span *nodes)
 {
     uint32_t total = nodes->size / COMPACT_NODE;
     total = total < MAX_NAMED ? total : MAX_NAMED;
-    for (uint32_t from = 0; from < total; from += AHEAD) {
-        uint32_t ips[AHEAD], until = total - from < AHEAD ? total - from : AHEAD;
-        uint16_t ports[AHEAD];
-        const uint8_t *node = nodes->data + from * COMPACT_NODE;
-        for (uint32_t i = 0; i < until; i++) {
-            memcpy(&ips[i], node + i * COMPACT_NODE + ID_SIZE, 4);
-            memcpy(&ports[i], node + i * COMPACT_NODE + ID_SIZE + 4, 2);
-            __builtin_prefetch(&places[place_of(key_of(ips[i], ports[i]))]);
-        }
-        for (uint32_t i = 0; i < until; i++)
-            name_contact(ips[i], ports[i], node + i * COMPACT_NODE);
+    for (uint32_t i = 0; i < total; i++) {
+        const uint8_t *node = nodes->data + i * COMPACT_NODE;
+        named *n = &ring[(ring_first + ring_count++) % NAMED];
+        memcpy(n->id, node, ID_SIZE);
+        memcpy(&n->ip, node + ID_SIZE, 4);
+        memcpy(&n->port, node + ID_SIZE + 4, 2);
+        n->hashed = hash_place(n->ip, n->port);
+        __builtin_prefetch(&set.lines[home_line(&set, n->hashed)], 1);
+        if (ring_count == NAMED)
+            settle(NAMED - 1);
     }
 }
 
@@ -197,7 +195,9 @@ static uint32_t pick(void)
     while (silent_first != NONE && (double)retries < RETRY_SHARE * (double)found) {
         index = silent_first;
         silent_first = records[index].next;
-        if (find_place(key_of(records[index].ip, records[index].port))->referrers >= RETRY_REFERRERS) {
+        place at;
+        if (find_place(&set, hash_place(records[index].ip, records[index].port), &at) &&
+            at.line->referrers[at.index] >= RETRY_REFERRERS) {
             retries++;
             return index;
         }
@@ -218,6 +218,7 @@ static void draw_target(const record *r, uint8_t *target)
 
 static void ask(asker *a)
 {
+    settle(0);
     while (a->open_count < window) {
         uint32_t index = pick();
         if (index == NONE)
@@ -228,14 +229,6 @@ static void ask(asker *a)
         draw_target(&records[index], target);
         send_question(a, t, false, target);
     }
-}
-
-static void *map(size_t size)
-{
-    void *memory = calloc(1, size);         /* large: untouched pages cost nothing */
-    if (!memory)
-        die("calloc");
-    return memory;
 }
 
 int main(int argc, char **argv)
@@ -254,14 +247,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "OUT must be writable, MAX_CONTACTS positive, WINDOW 1 to %d\n", SLAB / 2);
         return 2;
     }
-    for (place_mask = 1; place_mask * 7 / 10 < capacity; place_mask *= 2)
-        continue;
-    places = map(place_mask * sizeof *places);
-    place_mask--;
-    records = map((size_t)capacity * sizeof *records);
+    open_places(&set, capacity);
+    records = map_pages((size_t)capacity * sizeof *records);
     open_asker(&net, rng, 2000000000);
     int64_t start = now_ns();
-    name_contact(entry.sin_addr.s_addr, entry.sin_port, NULL);
+    name_contact(entry.sin_addr.s_addr, entry.sin_port, NULL, hash_place(entry.sin_addr.s_addr, entry.sin_port));
     for (ask(&net), flush_questions(&net); net.open_count; )
         turn(&net, ask);
     write_rows();

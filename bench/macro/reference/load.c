@@ -5,7 +5,7 @@
  * SOURCES (a power of two) ask from 127.x.y.z of their own, each with an id of its own, and answer when the server
  * asks them; the first SWARM of them are those that replies name, so that the server's table fills as in a network of
  * that size. Commands come on stdin, one JSON line answers each:
- *   server IP:PORT PID | fill SECONDS | announce PEERS | run METHOD SECONDS | bare METHOD SECONDS
+ *   server IP:PORT PID | fill SECONDS | announce PEERS | store | run METHOD SECONDS | bare METHOD SECONDS
  * A reply counts when it is well-formed KRPC, echoes the tid, carries an id and comes to the address that asked.
  * `bare` takes any datagram for the oldest question's answer. While measuring it spins: no contestant pays for waking it.
  */
@@ -13,10 +13,11 @@
 #include "nodes.h"
 #include <poll.h>
 
-enum { ASK_PING, ASK_FIND_NODE, ASK_MISS, ASK_HIT, ASK_ANNOUNCE, METHODS };
+enum { ASK_PING, ASK_FIND_NODE, ASK_MISS, ASK_HIT, ASK_GET_HIT, ASK_ANNOUNCE, ASK_PUT, METHODS };
 enum { TIMEOUT_NS = 1000000000, FILL_BURST = 50, FILL_PAUSE_MS = 50, REFILL = 32 };
 
-static const char *const method_names[METHODS] = {"ping", "find_node", "get_peers_miss", "get_peers_hit", "announce_peer"};
+static const char *const method_names[METHODS] = {"ping", "find_node", "get_peers_miss", "get_peers_hit", "get_hit",
+                                                "announce_peer", "put"};
 
 typedef struct { int64_t sent; uint32_t generation, source; uint8_t method; bool is_busy; } slot;
 
@@ -25,7 +26,7 @@ typedef struct { uint64_t replies, lost, malformed, errors, stale, misrouted, by
 static int fd;
 static uint16_t own_port;
 static uint32_t sources, swarm, window, busy, cursor, oldest, next_source, kernel_drops;
-static bool is_announcing;
+static bool is_writing;
 static uint64_t rng;
 static node *nodes;
 static slot *slots;
@@ -51,14 +52,19 @@ static uint32_t end_query(uint8_t *start, uint8_t *p, const char *method, uint32
 static uint32_t write_query(uint8_t *start, int method, const node *from, uint32_t tid, const span *token)
 {
     static const char *const tails[METHODS] = {"e1:q4:ping", "e1:q9:find_node", "e1:q9:get_peers", "e1:q9:get_peers",
-                                               "e1:q13:announce_peer"};
-    uint8_t random[ID_SIZE], *p = begin_query(start, from);
-    if (method != ASK_PING) {
-        const uint8_t *target = method >= ASK_HIT ? hit_target : random;
+                                               "e1:q3:get", "e1:q13:announce_peer", "e1:q3:put"};
+    uint8_t random[ID_SIZE], item[ITEM_SIZE], *p = begin_query(start, from);
+    if (method != ASK_PING && method != ASK_PUT) {
+        const uint8_t *target = method == ASK_GET_HIT ? item_target : method >= ASK_HIT ? hit_target : random;
         if (target == random)
             random_id(&rng, random);
-        p = put_text(p, method == ASK_FIND_NODE ? "6:target20:" : "9:info_hash20:");
+        p = put_text(p, method == ASK_FIND_NODE || method == ASK_GET_HIT ? "6:target20:" : "9:info_hash20:");
         p = put_bytes(p, target, ID_SIZE);
+    }
+    if (method == ASK_PUT) {
+        memset(item, 'v', ITEM_SIZE);
+        p = put_string(put_text(p, "5:token"), token->data, token->size);
+        p = put_string(put_text(p, "1:v"), item, ITEM_SIZE);
     }
     if (method == ASK_ANNOUNCE) {
         p = put_text(p, "4:porti6881e5:token");
@@ -135,7 +141,7 @@ static void answer(const message *m, int i)
 static void count_reply(const message *m, uint32_t size, int method)
 {
     seen.replies++;
-    seen.announced += method == ASK_ANNOUNCE;
+    seen.announced += method >= ASK_ANNOUNCE;
     seen.bytes += size;
     seen.nodes += m->nodes.size / COMPACT_NODE;
     seen.values += m->values.size / (COMPACT_PEER + 2);
@@ -160,8 +166,8 @@ static void take_reply(const message *m, int i)
         seen.malformed++;
     else
         count_reply(m, in.messages[i].msg_len, method);
-    if (is_announcing && method == ASK_HIT && m->token.size)
-        ask(index, ASK_ANNOUNCE, source, now_ns(), &m->token);
+    if (is_writing && method < ASK_ANNOUNCE && m->token.size)
+        ask(index, method == ASK_HIT ? ASK_ANNOUNCE : ASK_PUT, source, now_ns(), &m->token);
 }
 
 static void take_anything(uint32_t size)
@@ -279,7 +285,7 @@ static void fill(double seconds)
 static void announce(uint32_t peers)
 {
     seen = (counters){0};
-    is_announcing = true;
+    is_writing = true;
     for (uint32_t first = 0; first < peers; first += window) {
         for (uint32_t i = 0; i < window && first + i < peers; i++)
             ask(i, ASK_HIT, first + i, now_ns(), NULL);
@@ -287,8 +293,21 @@ static void announce(uint32_t peers)
         linger(200, false);
         forget_unanswered();
     }
-    is_announcing = false;
+    is_writing = false;
     printf("{\"announced\": %lu, \"errors\": %lu, \"lost\": %lu}\n", seen.announced, seen.errors, seen.lost);
+}
+
+/* One source puts the one item with the token it is given. */
+static void store(void)
+{
+    seen = (counters){0};
+    is_writing = true;
+    ask(0, ASK_GET_HIT, 0, now_ns(), NULL);
+    flush(fd, &out);
+    linger(200, false);
+    forget_unanswered();
+    is_writing = false;
+    printf("{\"stored\": %lu, \"errors\": %lu, \"lost\": %lu}\n", seen.announced, seen.errors, seen.lost);
 }
 
 static void obey(char *line)
@@ -305,6 +324,8 @@ static void obey(char *line)
         fill(seconds);
     } else if (sscanf(line, "announce %u", &peers) == 1) {
         announce(peers);
+    } else if (!strcmp(line, "store\n")) {
+        store();
     } else if (sscanf(line, "run %31s %lf", word, &seconds) == 2) {
         run(word, seconds, false);
     } else if (sscanf(line, "bare %31s %lf", word, &seconds) == 2) {

@@ -1,16 +1,16 @@
 /* The reply server: what a C program pays to answer one query, with no DHT behind it.
  *
- *   reply_server IP:PORT PING FIND_NODE MISS HIT      replies of these sizes, parsed for method and `t`
+ *   reply_server IP:PORT PING FIND_NODE MISS HIT ITEM replies of these sizes, parsed for method and `t`
  *   reply_server IP:PORT bare SIZE                    the same loop without looking: the validity rule's yardstick
  *
  * epoll, then up to 8 recvmmsg(64), each answered by one sendmmsg. A get_peers for an info_hash that begins with
- * HIT_PREFIX gets the reply of size HIT. Prints one JSON line when it is up and runs until a signal.
+ * HIT_PREFIX gets the reply of size HIT, every get that of size ITEM. Prints one JSON line when it is up and runs until a signal.
  */
 #include "hit.h"
 #include "udp.h"
 #include <sys/epoll.h>
 
-enum { PING, FIND_NODE, MISS, HIT, KINDS, DRAINS = 8 };
+enum { PING, FIND_NODE, MISS, HIT, ITEM, KINDS, DRAINS = 8 };
 
 typedef struct { uint8_t data[DATAGRAM]; uint32_t size; } body;     /* all but `t`, which follows */
 
@@ -40,6 +40,8 @@ static uint32_t answer(const uint8_t *query, uint32_t size, uint8_t *out)
     int kind = m.method.size == 4 ? PING : MISS;
     if (m.method.size == 9 && m.method.data[0] == 'f')
         kind = FIND_NODE;
+    else if (m.method.size == 3)
+        kind = ITEM;
     else if (kind == MISS && m.target.size == ID_SIZE && is_hit(m.target.data))
         kind = HIT;
     uint8_t *p = put_bytes(out, bodies[kind].data, bodies[kind].size);
@@ -73,7 +75,7 @@ int main(int argc, char **argv)
 {
     bool is_bare = argc == 4 && !strcmp(argv[2], "bare");
     if (!is_bare && argc != 2 + KINDS) {
-        fprintf(stderr, "usage: %s IP:PORT (bare SIZE | PING FIND_NODE MISS HIT)\n", argv[0]);
+        fprintf(stderr, "usage: %s IP:PORT (bare SIZE | PING FIND_NODE MISS HIT ITEM)\n", argv[0]);
         return 2;
     }
     for (int kind = 0; !is_bare && kind < KINDS; kind++)

@@ -5,6 +5,7 @@ An Endpoint holds words in host order, so that equality is three compares and a 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from fastdht._ext.blocklist cimport AddressRanges
 from fastdht._ext.hashing cimport HashKey, mix_words
 
 
@@ -35,7 +36,10 @@ cdef struct Net:            # a CIDR range
 cdef class AddressFilter:
     cdef Net allowed[MAX_ALLOWED_NETS]
     cdef int allowed_count
+    cdef AddressRanges blocked
+    cdef bint has_blocked
     cdef bint is_public(self, const Endpoint* endpoint) noexcept nogil
+    cdef bint is_blocked(self, const Endpoint* endpoint) noexcept nogil
     cdef bint is_contactable(self, const Endpoint* endpoint) noexcept nogil
 
 

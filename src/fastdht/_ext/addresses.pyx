@@ -1,6 +1,7 @@
 """Compact endpoints and the bogon filter. Rate class: packet (the filter), command (the rest).
 
-Invariant: an address is contactable when it is public, or inside a range the caller allowed, and its port is not 0.
+Invariant: an address is contactable when it is public, or inside a range the caller allowed, it is not on the block
+list, and its port is not 0.
 Nothing is exempted in code: tests on loopback pass `127.0.0.0/8` like any user would.
 Source: IANA special-purpose address registries; BEP 5 and BEP 32 (compact forms).
 """
@@ -8,22 +9,27 @@ import ipaddress
 
 
 cdef class AddressFilter:
-    """Decides which addresses count as public: all but the special ranges, plus the `allowed` CIDR ranges.
+    """Decides which addresses count as public: all but the special ranges, plus the `allowed` CIDR ranges; never those
+    `blocked`.
 
     Raises ValueError for a malformed range or more than 16 of them.
     """
 
-    def __init__(self, allowed=()):
+    def __init__(self, allowed=(), AddressRanges blocked=None):
         ranges = [ipaddress.ip_network(text, strict=False) for text in allowed]
         if len(ranges) > MAX_ALLOWED_NETS:
             raise ValueError(f"{len(ranges)} allowed ranges; at most {MAX_ALLOWED_NETS}")
         for i, network in enumerate(ranges):
             fill_net(&self.allowed[i], network)
         self.allowed_count = len(ranges)
+        self.blocked = blocked
+        self.has_blocked = blocked is not None
 
     cdef bint is_public(self, const Endpoint* endpoint) noexcept nogil:  # R0
         cdef int i
         cdef const Net* net
+        if self.is_blocked(endpoint):
+            return False
         if not is_special_address(endpoint):
             return True
         for i in range(self.allowed_count):
@@ -32,6 +38,13 @@ cdef class AddressFilter:
                     and (endpoint.low & net.mask_low) == net.low):
                 return True
         return False
+
+    cdef bint is_blocked(self, const Endpoint* endpoint) noexcept nogil:  # R0
+        if not self.has_blocked:
+            return False
+        if endpoint.family == FAMILY_V4:
+            return self.blocked.holds_v4(<uint32_t>endpoint.low)
+        return self.blocked.holds_v6(endpoint.high, endpoint.low)
 
     cdef bint is_contactable(self, const Endpoint* endpoint) noexcept nogil:  # R0
         return endpoint.port != 0 and self.is_public(endpoint)

@@ -46,7 +46,7 @@ cdef class AddressRanges:
         if self.v6 == NULL or self.index_v6 == NULL:
             raise MemoryError(f"no memory for {self.count_v6} ranges")
         self.base_v6 = ranges[0][0] >> 64
-        self.top_v6 = ranges[-1][1] >> 64
+        self.top_v6 = ranges[self.count_v6 - 1][1] >> 64
         while (self.top_v6 - self.base_v6) >> self.shift_v6 >= INDEX_SIZE - 1:
             self.shift_v6 += 1
         for i in range(self.count_v6):
@@ -116,19 +116,20 @@ cdef void add_up(uint32_t* index) noexcept:
         index[i] += index[i - 1]
 
 
-cdef list merge(ranges, int bits):
+cdef list merge(ranges, object bits):     # not a C integer: 1 << 128 must not overflow
     """Sorted and disjoint, no two of them adjacent."""
     limit = 1 << bits
     merged = []
-    end = -2
+    begin, end = 0, -1
     for first, last in sorted(ranges):
         if not 0 <= first <= last < limit:
             raise ValueError(f"range {first:#x} to {last:#x}; it must not end before it begins, nor exceed {bits} bits")
-        if first <= end + 1:
-            if last > end:
-                end = last
-                merged[-1] = (merged[-1][0], end)
-        else:
-            merged.append((first, last))
+        if first > end + 1 or end < 0:
+            if end >= 0:
+                merged.append((begin, end))
+            begin, end = first, last
+        elif last > end:
             end = last
+    if end >= 0:
+        merged.append((begin, end))
     return merged

@@ -30,10 +30,10 @@ cdef enum:
 
 COUNTER_NAMES = (
     "received", "queries_handled", "responses_handled", "errors_handled", "drop_truncated", "drop_too_short",
-    "drop_not_a_dictionary", "drop_bad_source", "drop_throttled", "drop_bad_syntax", "drop_too_deep",
+    "drop_not_a_dictionary", "drop_bad_source", "drop_blocked", "drop_throttled", "drop_bad_syntax", "drop_too_deep",
     "drop_too_many_tokens", "drop_no_kind", "drop_bad_tid", "drop_own_id", "drop_not_asked", "drop_read_only",
     "drop_no_allowance", "drop_error_too_large", "drop_put_crowded", None, "sent_queries", "sent_replies",
-    "sent_errors", "outbox_full", "no_transaction", "outbound_limited", "stalls", "timeouts", "unreachable",
+    "sent_errors", "outbox_full", "no_transaction", "query_blocked", "outbound_limited", "stalls", "timeouts", "unreachable",
     "id_mismatches", "answers_without_id", "events_lost")
 METHOD_NAMES = ("ping", "find_node", "get_peers", "announce_peer", "get", "put", "sample_infohashes", "unknown")
 
@@ -272,6 +272,10 @@ cdef class Core(DirectQueries):
     @property
     def own_id(self) -> bytes:
         return self.state.own_id[:ID_SIZE]
+
+    def has_contacts(self) -> bool:
+        """Whether the table holds anybody we could ask."""
+        return self.state.has_table and self.state.table.occupied != 0
 
     @property
     def table(self):

@@ -12,7 +12,7 @@ from fastdht._ext.krpc cimport HAS_CAS, HAS_SEQ, MAX_DATAGRAM, METHOD_UNKNOWN, T
 from fastdht._ext.observed cimport QueryLog
 from fastdht._ext.packets cimport Outgoing
 from fastdht._ext.queries cimport expect_id, own_transaction
-from fastdht._ext.state cimport Event, NO_TRANSACTION, OUTBOX_FULL, SENT_QUERIES
+from fastdht._ext.state cimport Event, NO_TRANSACTION, OUTBOX_FULL, QUERY_BLOCKED, SENT_QUERIES
 from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT
 
 
@@ -71,6 +71,9 @@ cdef class DirectQueries:
         load_compact(endpoint, &remote)
         if len(head) + TID_SIZE + len(tail) > MAX_DATAGRAM:
             raise ValueError(f"query is {size} bytes; {MAX_DATAGRAM} fit one datagram")
+        if self.state.addresses.is_blocked(&remote):
+            self.state.counters[QUERY_BLOCKED] += 1
+            return False
         outgoing = self.state.outbox.reserve()
         if outgoing == NULL:
             self.state.counters[OUTBOX_FULL] += 1

@@ -351,19 +351,14 @@ cdef class CrawlQueue:
 
         Moves up to `budget` places, ~60 ns each. Raises MemoryError.
         """
-        cdef bint growing = False
         cdef int i
         for i in range(2):
-            if self.lanes[i].store.capacity == 0:
-                continue
-            if not tend_store(&self.lanes[i].store, budget):
+            if self.lanes[i].store.capacity != 0 and not tend_store(&self.lanes[i].store, budget):
                 raise MemoryError("no memory for more contacts")
-            growing = growing or is_growing(&self.lanes[i].store)
-        return growing
+        return is_growing(&self.lanes[0].store) or is_growing(&self.lanes[1].store)
 
     def make_ready(self) -> None:
-        """Have the system provide the memory that the first contacts will touch: to be called once, from a thread that
-        may wait, before the first question. Without it the first milliseconds of a large crawl are one long pause."""
+        """Have the system provide the memory that the first contacts will touch; takes long, so from a thread."""
         with nogil:
             ready_address_pace(&self.address_pace)
             ready_store(&self.lanes[0].store)
@@ -375,9 +370,8 @@ cdef class CrawlQueue:
         Gives up what their pace has postponed and returns how many questions that were; 0 before its time.
         """
         cdef uint32_t count
-        if self.started_us < 0 or now_us - self.unhindered_us < patience_us:
-            return 0
-        if self.is_held_back() or has_next(&self.lanes[0]) or has_next(&self.lanes[1]):
+        if (self.started_us < 0 or now_us - self.unhindered_us < patience_us or self.is_held_back()
+                or has_next(&self.lanes[0]) or has_next(&self.lanes[1])):
             return 0
         count = forget_postponed(&self.lanes[0]) + forget_postponed(&self.lanes[1])
         self.tally.not_asked += count

@@ -51,7 +51,7 @@ cdef int refuse_unread(State state, const uint8_t* data, uint32_t size, const En
     if data[0] != c'd' or data[size - 1] != c'e':
         return DROP_NOT_A_DICTIONARY
     if not state.addresses.is_contactable(source):
-        return DROP_BAD_SOURCE
+        return DROP_BLOCKED if state.addresses.is_blocked(source) else DROP_BAD_SOURCE
     return 0
 
 

@@ -38,6 +38,7 @@ cdef enum:                      # Counter: indexes of State.counters
     DROP_TOO_SHORT
     DROP_NOT_A_DICTIONARY       # does not start with d and end with e
     DROP_BAD_SOURCE             # port 0, or an address outside the public and the allowed ranges
+    DROP_BLOCKED                # from an address on the block list
     DROP_THROTTLED
     DROP_BAD_SYNTAX
     DROP_TOO_DEEP
@@ -56,6 +57,7 @@ cdef enum:                      # Counter: indexes of State.counters
     SENT_ERRORS
     OUTBOX_FULL                 # a datagram that had no room; a query is tried again, a reply is lost
     NO_TRANSACTION              # a query not asked for want of a transaction
+    QUERY_BLOCKED               # a query not sent, as its target is on the block list
     OUTBOUND_LIMITED            # a query put off by the limits on what we send
     STALLS
     TIMEOUTS

@@ -42,7 +42,8 @@ cdef class State:
         free(self.events)
 
     cdef int build(self, config, bytes own_id, bytes secret, uint64_t seed) except -1:
-        self.addresses = AddressFilter(config.allowed_nets)
+        self.addresses = AddressFilter(
+            config.allowed_nets, None if config.blocklist is None else config.blocklist.ranges)
         self.outbox = Outbox(config.outbox)
         self.transactions = TransactionTable(config.transactions, secret[:16], config.stall_us, config.timeout_us)
         self.shortlists = ShortlistPool(config.lookups, config.values_per_lookup, secret[16:32], self.addresses)
@@ -63,6 +64,9 @@ cdef class State:
         """Open a transaction and queue its query; the caller fills in who owns it. NO_SLOT: nothing was sent."""
         cdef Outgoing* outgoing
         cdef uint32_t slot, size
+        if self.addresses.is_blocked(endpoint):
+            self.counters[QUERY_BLOCKED] += 1
+            return NO_SLOT
         outgoing = self.outbox.reserve()
         if outgoing == NULL:
             self.counters[OUTBOX_FULL] += 1

@@ -199,7 +199,8 @@ cdef void name_target(const Message* message, uint8_t* out) noexcept nogil:  # R
         sha1(message.value.data, message.value.size, out)
         return
     memcpy(named, message.key.data, KEY_SIZE)
-    memcpy(named + KEY_SIZE, message.salt.data, message.salt.size)
+    if message.salt.size:           # else its data may be NULL, which memcpy must not see
+        memcpy(named + KEY_SIZE, message.salt.data, message.salt.size)
     sha1(named, KEY_SIZE + message.salt.size, out)
 
 
@@ -234,6 +235,8 @@ cdef void park(State state, const Message* message, const Put* put, const Endpoi
     put_raw(&writer, put.value.data, put.value.size)
     parked.signed_size = <uint16_t>(writer.at - parked.signed_part)
     state.parked.park(parked)
+    if state.has_log:
+        state.log.note(message, source)
     if not message.read_only:
         offer_to_table(state, message, source, now_us)
 

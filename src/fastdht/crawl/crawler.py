@@ -16,6 +16,7 @@ from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.frontier import FILTER_NAMES, Frontier
 from fastdht._ext.ids import random_id
+from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig
 from fastdht.crawl.pace import PACE_US, Pace, Signals
 from fastdht.crawl.records import CrawlResult, Progress
@@ -54,6 +55,7 @@ class CrawlConfig:
     bootstrap: tuple[str, ...]              # host:port
     bind: Endpoint = ANY_ADDRESS            # its family is the family crawled
     allow_net: tuple[str, ...] = ()         # CIDR ranges that count as public
+    blocklist: Blocklist | None = None      # addresses that are neither asked nor heard
     depth: str = "standard"
     zone: Zone = field(default_factory=Zone)
     passes: int = 1
@@ -99,14 +101,15 @@ class Pass:
         self.late_us = 0
         self._busy_clock = busy_clock
         self.frontier = Frontier(
-            own_id, AddressFilter(config.allow_net), row_capacity=TRANSACTIONS, previous=previous,
+            own_id, AddressFilter(config.allow_net, config.blocklist.ranges if config.blocklist else None),
+            row_capacity=TRANSACTIONS, previous=previous,
             depth=DEPTHS.index(config.depth), seed=seed, families=2 if config.family == 6 else 1,
             max_contacts=config.max_contacts, slots=min(FIRST_SLOTS, max(64, 2 * config.max_contacts)),
             rate=config.rate, zone=config.zone.prefix, zone_bits=config.zone.bits, address_rate=config.per_ip_rate,
             address_burst=config.per_ip_burst, address_cells=ADDRESS_CELLS,
             retry_share=config.retry_share if config.passes == 1 else 0.0,  # a second pass buys more than retries
             retry_referrers=config.retry_referrers)
-        core_config = CoreConfig.crawl(config.family, allowed_nets=config.allow_net)
+        core_config = CoreConfig.crawl(config.family, allowed_nets=config.allow_net, blocklist=config.blocklist)
         self.core = Core(core_config, own_id, os.urandom(SECRET_SIZE), seed, self.frontier)
         self.transport = transport(config.bind)
         self.engine = Engine(self.core, self.transport, clock)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from fastdht._ext import krpc
 from fastdht.config import LookupConfig
@@ -78,8 +78,8 @@ class Walk:
     """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
 
     __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "key", "report", "stops", "target",
-                 "_branches", "_callers", "_known", "_on_end", "_open", "_results", "_started_us", "_values",
-                 "_waiters")
+                 "_branches", "_callers", "_known", "_new_future", "_on_end", "_open", "_results", "_started_us",
+                 "_values", "_waiters")
 
     def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
                  key: WalkKey | None = None) -> None:
@@ -90,7 +90,7 @@ class Walk:
         self.error: Exception | None = None
         self.handles = 0
         self.answers: list[Answer] = []         # of a walk that is read; at most one for each query
-        self.stops: list[tuple[Lookup, Callable[[Answer], bool]]] = []
+        self.stops: list[tuple[Reading, Callable[[Answer], bool]]] = []
         self.is_cancelled = False
         self._branches: list[Branch] = []
         self._results: list[tuple[object, ...]] = []
@@ -106,7 +106,9 @@ class Walk:
               noseed: bool = False, scrape: bool = False, is_read: bool = False) -> bool:
         """Open a branch on every engine; False when none had a free slot. `is_read`: answers are kept as they come."""
         alpha = len(seeds) if is_fixed else self.config.alpha
-        self._started_us = now = engines[0].clock()
+        first = engines[0]
+        self._new_future = first.new_future
+        self._started_us = now = first.clock()
         for engine in engines:
             branch = Branch(self, engine, alpha)
             if is_read:
@@ -145,19 +147,20 @@ class Walk:
         self._open -= 1
         if self._open == 0:
             ended_us = branch.engine.clock() if self.is_cancelled else branch.engine.now_us
-            self.report = LookupReport(self.target, self._outcome(), ended_us - self._started_us, self._results)
+            outcome = "done" if branch.state is DONE and len(self._branches) == 1 else self._outcome()
+            self.report = LookupReport(self.target, outcome, ended_us - self._started_us, self._results)
             self._branches, self.stops = [], []
             self._on_end(self)
             if self._callers is not None:
-                self._answer(self._callers)
+                self._answer(self._callers, self.report)
             if self._waiters is not None:
                 self.wake()
 
     def ended(self) -> asyncio.Future[LookupReport]:
         """A future of the report, or of the error that awaiting the lookup raises."""
-        future: asyncio.Future[LookupReport] = self._loop().create_future()
+        future: asyncio.Future[LookupReport] = self._new_future()
         if self.report is not None:
-            self._answer([future])
+            self._answer([future], self.report)
         elif self._callers is None:
             self._callers = [future]
         else:
@@ -166,14 +169,14 @@ class Walk:
 
     def on_answer(self, answer: Answer) -> None:
         self.answers.append(answer)
-        for lookup, is_enough in self.stops:
+        for reading, is_enough in self.stops:
             if is_enough(answer):
-                lookup.cancel()
+                reading.cancel()
         self.wake()
 
     def waiter(self) -> asyncio.Future[None]:
         """A future that ends with the next news."""
-        future: asyncio.Future[None] = self._loop().create_future()
+        future: asyncio.Future[None] = self._new_future()
         if self._waiters is None:
             self._waiters = [future]
             for branch in self._branches:
@@ -189,26 +192,22 @@ class Walk:
             if not future.done():
                 future.set_result(None)
 
-    def failure(self) -> Exception | None:
+    def failure(self, report: LookupReport) -> Exception | None:
         """What a caller of the ended walk should see raised."""
-        report = self.report
-        if self.error is not None or report is None or report.responses or report.outcome == "cancelled":
+        if self.error is not None or report.responses or report.outcome == "cancelled":
             return self.error
         return LookupFailed(f"no node answered {report.queries} queries for {report.target}", report)
 
-    def _answer(self, callers: list[asyncio.Future[LookupReport]]) -> None:
+    def _answer(self, callers: list[asyncio.Future[LookupReport]], report: LookupReport) -> None:
         self._callers = None
-        failure = self.failure()
+        failure = self.failure(report)
         for future in callers:
             if future.done():           # its caller has given up
                 continue
             if failure is None:
-                future.set_result(cast(LookupReport, self.report))
+                future.set_result(report)
             else:
                 future.set_exception(failure)
-
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        return self._branches[0].engine.loop if self._branches else asyncio.get_running_loop()
 
     def _outcome(self) -> str:
         if self.is_cancelled:
@@ -245,15 +244,39 @@ class Lookup:
                 position += 1
                 yield values[position - 1]
             elif walk.report is not None:
-                failure = walk.failure()
+                failure = walk.failure(walk.report)
                 if failure is not None:
                     raise failure
                 return
             else:
                 await walk.waiter()
 
+    @property
+    def report(self) -> LookupReport | None:
+        """The report, once the lookup has ended."""
+        return self._walk.report
+
+    def done(self) -> bool:
+        return self._walk.report is not None
+
+    def cancel(self) -> None:
+        """Give the lookup up; its traffic stops at once unless another caller shares it."""
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._walk.handles -= 1
+            if not self._walk.handles and self._walk.report is None:
+                self._walk.cancel()
+            else:
+                self._walk.wake()
+
+
+class Reading(Lookup):
+    """A lookup whose answers are read one by one, as BEP 33, 44 and 51 need; its walk was started with `is_read`."""
+
+    __slots__ = ()
+
     async def answers(self) -> AsyncIterator[Answer]:
-        """Answers as they come, to the end of the lookup; of a walk that is read. Raises as awaiting it does."""
+        """Answers as they come, to the end of the lookup. Raises as awaiting it does."""
         position = 0
         walk = self._walk
         while True:
@@ -277,24 +300,6 @@ class Lookup:
                 self.cancel()
                 return
         self._walk.stops.append((self, is_enough))
-
-    @property
-    def report(self) -> LookupReport | None:
-        """The report, once the lookup has ended."""
-        return self._walk.report
-
-    def done(self) -> bool:
-        return self._walk.report is not None
-
-    def cancel(self) -> None:
-        """Give the lookup up; its traffic stops at once unless another caller shares it."""
-        if not self._is_cancelled:
-            self._is_cancelled = True
-            self._walk.handles -= 1
-            if not self._walk.handles and self._walk.report is None:
-                self._walk.cancel()
-            else:
-                self._walk.wake()
 
 
 def closed_error() -> NodeClosed:

@@ -11,13 +11,14 @@ from typing import Any
 
 from fastdht._ext import krpc
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig
-from fastdht.engine.bridge import Lookup, Walk, WalkKey, closed_error
+from fastdht.engine.bridge import Lookup, Reading, Walk, WalkKey, closed_error
 from fastdht.engine.engine import Engine, Outcome
 from fastdht.engine.names import HostList
 from fastdht.engine.saving import Saver
 from fastdht.errors import ConfigError, DHTError, NoResponse, RemoteError
+from fastdht.persist.state import Capability
 from fastdht.stats import ClosestContact, LookupReport, WriteOutcome
-from fastdht.types import Endpoint, NodeId
+from fastdht.types import Contact, Endpoint, NodeId
 
 PING, FIND_NODE, GET_PEERS, ANNOUNCE_PEER, GET, PUT, SAMPLE_INFOHASHES = range(7)
 MAX_DIRECT = 96         # nodes that one call may ask directly
@@ -37,23 +38,32 @@ class Asking:
     _walks: dict[WalkKey, Walk]
 
     def _walk(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
-              noseed: bool = False, scrape: bool = False) -> Lookup:
-        """Join the walk for this target that runs already, or start one."""
+              noseed: bool = False) -> Lookup:
+        """A handle on the walk for this target: one that runs already, or a new one."""
+        return Lookup(self._join(method, target, to, config, noseed))
+
+    def _read(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
+              scrape: bool = False) -> Reading:
+        """Likewise, for one whose answers are read."""
+        return Reading(self._join(method, target, to, config, scrape=scrape, is_read=True))
+
+    def _join(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
+              noseed: bool = False, scrape: bool = False, is_read: bool = False) -> Walk:
         self._first()
         if to is not None:
             seeds = [to_endpoint(each).pack() for each in to]
             config = replace(config, width=MAX_DIRECT, wide_width=MAX_DIRECT, max_queries=MAX_DIRECT, subnet_limit=0)
-            fixed = Walk(target, config, self._forget)
-            return Lookup(self._start(fixed, method, seeds, noseed, scrape, is_fixed=True))
+            walk = Walk(target, config, self._forget)
+            return self._start(walk, method, seeds, noseed, scrape, is_read, is_fixed=True)
         key = (method, target, noseed, scrape)
-        walk = self._walks.get(key)
-        if walk is None or walk.config is not config:
-            walk = self._start(Walk(target, config, self._forget, key), method, self._entry_hosts(), noseed, scrape)
-        return Lookup(walk)
+        running = self._walks.get(key)
+        if running is not None and running.config is config:
+            return running
+        walk = Walk(target, config, self._forget, key)
+        return self._start(walk, method, self._entry_hosts(), noseed, scrape, is_read)
 
-    def _start(self, walk: Walk, method: int, seeds: Sequence[bytes], noseed: bool, scrape: bool, *,
+    def _start(self, walk: Walk, method: int, seeds: Sequence[bytes], noseed: bool, scrape: bool, is_read: bool, *,
                is_fixed: bool = False) -> Walk:
-        is_read = scrape or method in (GET, SAMPLE_INFOHASHES)
         if not walk.start(self._engines, method, seeds, is_fixed=is_fixed, noseed=noseed, scrape=scrape,
                           is_read=is_read):
             raise DHTError(f"{self._config.lookups} lookups are running already; wait for one, or raise the limit")
@@ -68,9 +78,14 @@ class Asking:
     def _entry_hosts(self) -> tuple[bytes, ...]:
         """Numeric bootstrap hosts and saved contacts, for as long as the tables are empty."""
         for engine in self._engines:
-            if len(engine.core.table):
+            if engine.core.has_contacts():
                 return ()
         return self._hosts.numeric() + (self._saver.entries() if self._saver is not None else ())
+
+    def _note(self, contact: Contact, capability: Capability) -> None:
+        """What a contact has done is kept for the next run."""
+        if self._saver is not None:
+            self._saver.note(contact.endpoint, capability)
 
     async def _write_to(self, found: ClosestContact, method: int, **arguments: Any) -> tuple[WriteOutcome, bool]:
         """Write to one node; a lost datagram is worth one repetition, as the token stays good for minutes.
@@ -104,6 +119,8 @@ class Asking:
                    ) -> tuple[bytes, int]:
         """The answer to what `send` asks, as it came, and the round trip in µs. Raises NoResponse."""
         engine = self._engine_for(endpoint)
+        if self._config.blocklist is not None and endpoint.ip in self._config.blocklist:
+            raise NoResponse(f"{endpoint} is on the block list; it is not asked")
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         send(engine, lambda outcome: settle(future, outcome))
         _, rtt_us, datagram, is_refused = await future

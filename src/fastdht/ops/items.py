@@ -20,6 +20,7 @@ from fastdht.errors import DHTError, LocalProtocolError, NotFound, WriteRejected
 from fastdht.items import (
     KEY_SIZE, MAX_SEQ, ItemReader, Signer, check_salt, check_seq, check_size, check_value, make_item, sign_item)
 from fastdht.ops.asking import GET, PUT, Asking, writable
+from fastdht.persist.state import Capability
 from fastdht.stats import ClosestContact, ItemCopy, ItemReport, LookupReport, WriteOutcome, WriteReport
 from fastdht.types import Endpoint, Item, NodeId
 
@@ -35,7 +36,7 @@ class ItemCalls(Asking):
         salt: what a mutable item was stored with (at most 64 bytes); nodes do not tell it. seq: the least acceptable
         one of a mutable item, checked here. to: ask exactly these nodes, at most 96.
         Raises NotFound when no node holds it, LookupFailed when no node answered, LocalProtocolError for a salt or seq
-        outside its limits. Source: BEP 44.
+        outside its limits, SodiumMissing when a signature is to be verified and no library can. Source: BEP 44.
         """
         if seq is not None:
             check_seq(seq)
@@ -104,7 +105,7 @@ class ItemCalls(Asking):
                       is_immutable_enough: bool = False) -> ItemReport:
         """Look for all copies; an immutable one may end it, as there can be no other."""
         check_salt(salt)
-        lookup = self._walk(GET, NodeId(target), to, config)
+        lookup = self._read(GET, NodeId(target), to, config)
         reader = ItemReader(target, salt)
         if is_immutable_enough:
             lookup.stop_when(lambda answer: reader.holds_immutable(answer.slots))
@@ -137,6 +138,8 @@ class ItemCalls(Asking):
         outcome, is_repeated = await self._write_to(
             found, PUT, target=bytes(item.target), value=item.raw, key=item.public_key, salt=item.salt or None,
             seq=item.seq, signature=item.signature, cas=cas)
+        if outcome.accepted:
+            self._note(found.contact, Capability.ITEMS)
         if is_repeated and outcome.is_conflict and await self._holds(found, item):
             return WriteOutcome(found.contact, None)
         return outcome

@@ -13,6 +13,7 @@ from fastdht.config import SECOND_US
 from fastdht.engine.bridge import Answer
 from fastdht.errors import ConfigError, LookupFailed
 from fastdht.ops.asking import GET_PEERS, SAMPLE_INFOHASHES, Asking
+from fastdht.persist.state import Capability
 from fastdht.stats import NodeSamples, Samples, ScrapeAnswer, Swarm, SwarmCount
 from fastdht.types import ID_SIZE, Endpoint, InfoHash, NodeId
 
@@ -29,13 +30,16 @@ class SwarmCalls(Asking):
         The filters of all nodes are united, so that an address counts once. A swarm that nobody knows has none of
         either. Above some 6,000 addresses filters saturate. Raises LookupFailed when no node answered.
         """
-        lookup = self._walk(GET_PEERS, InfoHash(info_hash), to, self._lookup, scrape=True)
+        lookup = self._read(GET_PEERS, InfoHash(info_hash), to, self._lookup, scrape=True)
         union = FilterUnion()
         try:
             answers = [union.add(answer) async for answer in lookup.answers()]
             report = await lookup
         finally:
             lookup.cancel()
+        for each in answers:
+            if each.peers is not None:
+                self._note(each.contact, Capability.SCRAPE)
         return Swarm(InfoHash(info_hash), count_of(union.seeds), count_of(union.peers), tuple(answers), report)
 
     async def scrape_many(self, info_hashes: Iterable[bytes], *, concurrency: int = 16) -> AsyncIterator[Swarm]:
@@ -78,12 +82,14 @@ class SwarmCalls(Asking):
         Samples do not depend on the target; vary it to meet other nodes. Do not ask one again before its `not_before`.
         Raises LookupFailed when no node answered; nodes without BEP 51 are left out.
         """
-        lookup = self._walk(SAMPLE_INFOHASHES, NodeId(target), to, self._lookup)
+        lookup = self._read(SAMPLE_INFOHASHES, NodeId(target), to, self._lookup)
         try:
             nodes = [sampled(answer) async for answer in lookup.answers() if "samples" in answer.slots]
             report = await lookup
         finally:
             lookup.cancel()
+        for node in nodes:
+            self._note(node.contact, Capability.SAMPLES)
         return Samples(NodeId(target), tuple(nodes), report)
 
 
