@@ -23,10 +23,10 @@ from fastdht.types import Contact, Endpoint, IncomingQuery, InfoHash, Item, Node
 
 __version__ = "0.1.0.dev0"
 __all__ = [
-    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
-    "Item", "ItemCopy", "ItemReport", "KeptAlive", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
-    "LookupReport", "Magnet", "NoResponse", "Node", "NodeClosed", "NodeId", "NodeSamples", "NodeStats", "NotFound",
-    "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SigningKey", "SocketStats",
-    "Swarm", "SwarmCount", "TorrentUpdate", "WriteOutcome", "WriteRejected", "WriteReport", "bencode", "load_item",
-    "load_key", "make_item", "save_key", "sign_item",
+    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery",
+    "InfoHash", "Item", "ItemCopy", "ItemReport", "KeptAlive", "LocalProtocolError", "Lookup", "LookupConfig",
+    "LookupFailed", "LookupReport", "Magnet", "NoResponse", "Node", "NodeClosed", "NodeId", "NodeSamples",
+    "NodeStats", "NotFound", "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer",
+    "SigningKey", "SocketStats", "Swarm", "SwarmCount", "TorrentUpdate", "WriteOutcome", "WriteRejected",
+    "WriteReport", "bencode", "load_item", "load_key", "make_item", "save_key", "sign_item",
 ]

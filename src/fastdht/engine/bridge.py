@@ -286,7 +286,7 @@ class Reading(Lookup):
             elif self._is_cancelled:
                 return
             elif walk.report is not None:
-                failure = walk.failure()
+                failure = walk.failure(walk.report)
                 if failure is not None:
                     raise failure
                 return
