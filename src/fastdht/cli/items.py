@@ -18,7 +18,7 @@ from fastdht.cli.render import emit, emit_json, emit_remark
 from fastdht.cli.run import run_async
 from fastdht.cli.session import note_lookup, open_session
 from fastdht.errors import DecodeError, WriteRejected
-from fastdht.items import MAX_SEQ, sign_item
+from fastdht.items import MAX_SEQ, make_item, sign_item
 from fastdht.stats import WriteReport
 from fastdht.types import Item, NodeId
 
@@ -111,6 +111,7 @@ def put(value: str, kind: str, key_name: str | None, key_dir: Path, salt: str, s
         if given and key_name is None:
             raise click.UsageError(f"{name} is for mutable items; give --key too")
     parsed = parse_value(value, kind)
+    make_item(parsed)                       # what is wrong with it is said before anybody is asked
     key = read_key(key_name, key_dir) if key_name is not None else None
     run_async(run_put(parsed, key, salt.encode(), seq, cas, remote, options))
 

@@ -60,7 +60,9 @@ class Session:
     async def join(self) -> None:
         """Wait for the first neighbours. Raises ConfigError when nobody can be asked, DHTError when nobody answers."""
         if not self._hosts:
-            raise ConfigError("nobody to ask: no bootstrap host and no --remote; give one of them")
+            raise ConfigError("nobody to ask: " + (
+                "no contacts are saved; `fastdht bootstrap` saves some" if "saved" in self.options.bootstrap
+                else "no bootstrap host and no --remote; give one of them"))
         log.info("dht bootstrap, %d hosts", len(self._hosts))
         try:
             async with asyncio.timeout(self.options.join_timeout):
@@ -185,8 +187,6 @@ def entry_hosts(options: NodeOptions, state: Path | None) -> list[str]:
         saved = load_state(state)
         known = [each.endpoint for socket in saved.sockets for each in socket.contacts]
         hosts += [str(each) for each in [*known, *(each.endpoint for each in saved.strangers)]][:SAVED_HOSTS]
-        if "saved" in options.bootstrap and not hosts:
-            log.warning("no contacts in %s; `fastdht bootstrap` saves some", state)
     for each in options.bootstrap:
         if each == "public":
             hosts += public_bootstrap()
