@@ -55,6 +55,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
     public_ip: our address as others see it, where it is known; else learned from what they say.
     token_secret: makes our write tokens outlive a restart; nodes that share one accept each other's.
     state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
+    save_stores: keep what others have announced and put as well, in `<state>.stores`.
     Raises ConfigError for what is malformed, and when an address cannot be bound (on entering).
     """
 
@@ -77,6 +78,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
         token_secret: bytes | None = None,
         lookup: LookupConfig | None = None,
         state: str | os.PathLike[str] | None = None,
+        save_stores: bool = False,
         config: CoreConfig | None = None,
         transport: Callable[[Endpoint], Transport] = open_transport,
         clock: Callable[[], int] = monotonic_us,
@@ -103,7 +105,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
         self._open_transport = transport
         self._clock = clock
         self._entropy = entropy
-        self._saver = Saver(Path(state).expanduser(), wall) if state is not None else None
+        self._saver = Saver(Path(state).expanduser(), wall, has_stores=save_stores) if state is not None else None
         self._engines: list[Engine] = []
         self._upkeeps: list[Upkeep] = []
         self._walks: dict[WalkKey, Walk] = {}

@@ -57,6 +57,7 @@ class Engine:
         self.transport = transport
         self.clock = clock
         self.is_closed = False
+        self.new_future: Callable[[], asyncio.Future[Any]] = asyncio.Future     # the loop's own, once started
         self.now_us = 0             # of the batch that is worked on, or was last
         self.batches = 0
         self.longest_batch_us = 0
@@ -74,15 +75,10 @@ class Engine:
         self._kicked = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop it was started on."""
-        assert self._loop is not None
-        return self._loop
-
     def start(self) -> None:
         """Begin to receive; raises nothing once the transport is open."""
         self._loop = asyncio.get_running_loop()
+        self.new_future = self._loop.create_future
         self.transport.start(self._loop, self.on_readable)
         self.kick()
 
@@ -125,7 +121,8 @@ class Engine:
                                      scrape, reader)
         if slot >= 0:
             self._branches[slot] = branch
-            self.kick()
+            if not self._kicked:
+                self.kick()
         return slot
 
     def finish_lookup(self, slot: int) -> LookupResult:
