@@ -138,9 +138,11 @@ class Scripted:
         while self._is_open:
             try:
                 data, source = self._socket.recvfrom(2048)
-            except TimeoutError:
+                query = wire.decode(data)
+            except (TimeoutError, ValueError):
                 continue
-            query = wire.decode(data)
+            if not isinstance(query, dict) or b"q" not in query:
+                continue
             self.queries.append(query)
             self.sources.append(source)
             results = self._results(query)
