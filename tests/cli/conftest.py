@@ -12,8 +12,8 @@ from tests.cli.network_kit import Neighbours, neighbours
 
 @pytest.fixture(scope="session")
 def village() -> Iterator[Neighbours]:
-    """Eight nodes that know each other."""
-    with neighbours(8, 80) as started:
+    """Eight nodes that know each other; without rate limits, as all tests ask from one address."""
+    with neighbours(8, 80, limits="off") as started:
         yield started
 
 
