@@ -22,8 +22,8 @@ from fastdht.stats import ItemReport, WriteOutcome
 from fastdht.types import Endpoint, InfoHash, Item
 
 KEPT_AT_ONCE = 4
-# Half of all lookups begin at the same eight contacts, and each may be asked ten times in ten seconds. With half a second
-# between rounds, lookups were refused their way and wrote where nobody looks (1 of 200 on 1,000 virtual nodes).
+# Half of all lookups begin at the same eight contacts, and each may be asked ten times in ten seconds. With half a
+# second between rounds, lookups were refused their way and wrote where nobody looks (1 of 200 on 1,000 virtual nodes).
 KEPT_GAP_S = 1.0
 MANY_VALUES = 40            # an answer with so many peers is a sample; that we are not in it says nothing
 
