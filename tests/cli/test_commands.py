@@ -100,6 +100,19 @@ def test_doctor_when_hosts_answer_then_ranks_them_and_knows_our_address(public: 
     assert found["contacts"] > 0
 
 
+def test_doctor_when_a_stranger_asks_us_then_we_are_reachable() -> None:
+    endpoint = f"127.0.0.1:{free_port()}"
+    with neighbours(1, 65) as host:
+        words = ["doctor", "--bootstrap", host.endpoint(), "--listen", endpoint, "--watch", "2s", "--json"]
+        with process(words) as running:
+            for _ in range(5):
+                ask(endpoint, b"ping", source="127.66.0.1")
+            assert running.stdout is not None
+            found = json.loads(running.stdout.readline())
+    assert found["is_reachable"] is True
+    assert 1 <= found["strangers"] <= 5
+
+
 def test_doctor_when_no_host_answers_then_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with Scripted(lambda query: None) as silent:
         result = invoke("doctor", "--bootstrap", silent.endpoint, "--query-timeout", "50ms")
