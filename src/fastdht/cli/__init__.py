@@ -24,8 +24,11 @@ EXIT_BROKEN_PIPE = 141      # 128 + SIGPIPE: whoever read our output has gone
 
 # Command → module that exports it under that name, and the line that --help shows.
 COMMANDS = {
+    "completion": ("fastdht.cli.completion", "Print the completion script of a shell."),
+    "conform": ("fastdht.cli.conform", "Ask one node everything the BEPs define, and name each deviation."),
     "crawl": ("fastdht.cli.crawl", "Enumerate the nodes of a network and check the result against a truth."),
     "demo": ("fastdht.cli.demo", "Crawl a swarm of virtual nodes on this machine and show how much was found."),
+    "man": ("fastdht.cli.man", "Write the man pages of all commands to a directory."),
     "serve": ("fastdht.cli.serve", "Run one DHT node until a signal."),
     "swarm": ("fastdht.cli.swarm", "Answer over real UDP as up to millions of virtual nodes."),
 }
