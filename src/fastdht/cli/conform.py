@@ -1,11 +1,28 @@
 """`fastdht conform`: does a node keep to the BEPs? Rate class: command."""
 from __future__ import annotations
 
+import asyncio
+import random
+import socket
+from itertools import groupby
+
 import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from fastdht.cli.params import DURATION, RATE, Checked, HostPort, parse_host_port
+from fastdht.cli.render import emit_json, emit_remark
+from fastdht.cli.run import run_async
+from fastdht.conform import Report, Result, Scene, Verdict, examine, open_asker
+from fastdht.types import Endpoint
 
 TARGET = Checked("host:port", parse_host_port)
+STYLES = {Verdict.CONFORMS: "green", Verdict.DEVIATES: "bold red", Verdict.UNSUPPORTED: "dim",
+          Verdict.SILENT: "yellow", Verdict.SKIPPED: "dim"}
+NO_BEP = "Amplification (no BEP)"
+SHOWN_BYTES = 400           # of a datagram in the log
 
 
 @click.command()
@@ -13,17 +30,83 @@ TARGET = Checked("host:port", parse_host_port)
 @click.option("--writes/--no-writes", default=True, show_default=True,
               help="Also announce to it and store at it, random things that nobody else looks for.")
 @click.option("--rate", type=RATE, default=4.0, show_default=True,
-              help="Queries per second; nodes of the libtorrent family silence who asks more than 5.")
+              help="Queries per second; many nodes silence who asks more than 5.")
 @click.option("--timeout", type=DURATION, default="2s", show_default=True,
               help="How long to wait for an answer; each question is put up to three times.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True,
               help="Local UDP port to ask from; 0 for any.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-@click.option("-v", "--verbose", count=True, help="Log the questions to stderr; twice: whole datagrams, too.")
-def conform(node: HostPort, writes: bool, rate: float, timeout: float, port: int, as_json: bool, verbose: int) -> None:
+@click.option("-v", "--verbose", count=True, help="Log each result to stderr as it comes; twice: datagrams, too.")
+def conform(node: HostPort, writes: bool, rate: float, timeout: float, port: int, as_json: bool, verbose: int) -> int:
     """Ask one node everything the BEPs define, and name each deviation.
 
     One socket asks, slowly, and says that it is read-only (BEP 43). Exit code 0: nothing deviates (what a node leaves
     out of the optional BEPs does not); 1: something does, or nobody answers; 2: wrong usage.
     """
-    raise click.ClickException("not available in this version")
+    if timeout <= 0:
+        raise click.UsageError("--timeout is 0; some time is needed to answer in")
+    report = run_async(ask_all(node, writes, rate, timeout, port, verbose))
+    if as_json:
+        emit_json(report.as_dict())
+    else:
+        print_report(report)
+    return 1 if report.deviations else 0
+
+
+async def ask_all(node: HostPort, writes: bool, rate: float, timeout: float, port: int, verbose: int) -> Report:
+    remote = await resolve(node)
+    async with open_asker(remote, port, rate, timeout, log_datagram if verbose > 1 else None) as asker:
+        scene = Scene(remote, asker.local, random.SystemRandom())
+        asker.on_ping = scene.prove
+        return await examine(scene, asker.exchange, writes=writes, listener=log_result if verbose else None)
+
+
+async def resolve(node: HostPort) -> Endpoint:
+    """The first address of a name."""
+    found = await asyncio.get_running_loop().getaddrinfo(node.host, node.port, type=socket.SOCK_DGRAM)
+    ip, port = found[0][4][:2]
+    return Endpoint(str(ip), int(port))
+
+
+def print_report(report: Report) -> None:
+    """A table for each BEP, and a last line that sums up."""
+    console = Console()
+    table = Table(box=SIMPLE_HEAD, title=f"{report.endpoint}, id {report.node_id.hex() if report.node_id else 'unknown'}",
+                  title_justify="left", title_style="bold")
+    table.add_column("check", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("rule, and what is wrong")
+    for bep, group in groupby(report.results, lambda result: result.bep):
+        table.add_row(Text(f"BEP {bep}" if bep else NO_BEP, style="bold cyan"), "", "")
+        for result in group:
+            style = "bold red" if result.is_deviation else STYLES[result.verdict]
+            table.add_row(Text(f"  {result.name}"), Text(result.verdict, style=style), explain(result))
+        table.add_section()
+    console.print(table)
+    console.print(Text(summary(report), style="bold red" if report.deviations else "bold green"))
+
+
+def explain(result: Result) -> Text:
+    text = Text(result.rule)
+    if result.reason:
+        text.append(f"\n{result.reason}", style="red" if result.is_deviation else "dim")
+    return text
+
+
+def summary(report: Report) -> str:
+    counts = ", ".join(f"{report.count(verdict)} {verdict}" for verdict in Verdict if report.count(verdict))
+    found = len(report.deviations)
+    what = "nothing deviates" if not found else f"{found} deviation{'s' if found > 1 else ''}"
+    return f"{report.endpoint}: {what} ({counts}; {report.queries} queries)"
+
+
+def log_result(result: Result) -> None:
+    reason = f": {result.reason}" if result.reason else ""
+    emit_remark(f"BEP {result.bep} {result.name} {result.verdict}{reason}" if result.bep else
+                f"{result.name} {result.verdict}{reason}")
+
+
+def log_datagram(direction: str, data: bytes) -> None:
+    """Bytes as Python shows them: nothing in a log may move the cursor of a terminal."""
+    kept = data[:SHOWN_BYTES]
+    emit_remark(f"{direction} {len(data)} bytes: {repr(kept)[2:-1]}{'…' if len(kept) < len(data) else ''}")
