@@ -153,7 +153,7 @@ class Scene:
         return next((v for each in self.answers if isinstance(v := each.message.get(b"v"), bytes)), None)
 
     def replies(self) -> list[Answer]:
-        return [each for each in self.answers if not each.is_error]
+        return [each for each in self.answers if each.message.get(b"y") == b"r"]
 
     def next_tid(self, size: int = 4) -> bytes:
         """Four bytes suit every node: some take no others. Counted, so that no two are alike but by their length."""
