@@ -1,21 +1,20 @@
-"""A node with every store full: python -m bench.macro.full_serve IP:PORT BOOTSTRAP FOLDER. One JSON line when it is up.
+"""A node with every store full: python -m bench.macro.full_serve IP:PORT BOOTSTRAP. One JSON line when it is up.
 
 Peers and items come in as datagrams, through the same path as any others, so that what keeps count of sources is full,
-too. Where Node takes a block list, it gets one of 300,000 ranges.
+too. Its block list has 300,000 ranges.
 """
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import inspect
 import json
 import sys
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from fastdht._ext import krpc
 from fastdht._ext.core import Core
+from fastdht.blocklist import Blocklist
 from fastdht.cli.run import run_async
 from fastdht.config import CoreConfig
 from fastdht.node import Node
@@ -52,30 +51,20 @@ def fill(core: Core, config: CoreConfig, now_us: int) -> dict[str, int]:
     return {"peers": config.peers.max_peers, "items": core.items.item_count}
 
 
-def block_list(folder: Path) -> dict[str, Any]:
-    """The option of Node that names a block list, with a file of ranges that hold nobody of this bench."""
-    names = [name for name in inspect.signature(Node).parameters if name.startswith("block")]
-    if not names:
-        return {}
-    path = folder / "blocked.p2p"
+def block_list() -> Blocklist:
+    """Ranges that hold nobody of this bench, so that each look-up runs to its end."""
     first = 20 << 24
-    ranges = ((first + 256 * i, first + 256 * i + 127) for i in range(BLOCKED_RANGES))
-    path.write_text("".join(f"range:{dotted(low)}-{dotted(high)}\n" for low, high in ranges))
-    return {names[0]: str(path)}
+    return Blocklist((4, first + 256 * i, first + 256 * i + 127) for i in range(BLOCKED_RANGES))
 
 
-def dotted(address: int) -> str:
-    return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
-
-
-async def serve(listen: str, bootstrap: str, folder: str) -> None:
-    blocked = block_list(Path(folder))
-    async with Node(listen, bootstrap=[bootstrap], allow_net=["127.0.0.0/8"], limits="off", **blocked) as node:
+async def serve(listen: str, bootstrap: str) -> None:
+    async with Node(listen, bootstrap=[bootstrap], allow_net=["127.0.0.0/8"], limits="off",
+                    blocklist=block_list()) as node:
         [engine] = node._engines        # to fill its stores without a socket between
         written = fill(engine.core, CoreConfig().limits_off(), engine.clock())
-        print(json.dumps({"endpoint": str(node.endpoints[0]), **written, "block_list": list(blocked)}), flush=True)
+        print(json.dumps({"endpoint": str(node.endpoints[0]), **written}), flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    run_async(serve(*sys.argv[1:4]))
+    run_async(serve(*sys.argv[1:3]))

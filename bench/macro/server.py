@@ -112,7 +112,7 @@ class Arena:
 
 
 def real_servers(arena: Arena, only: Sequence[str], fill_s: float, is_full: bool) -> list[Server]:
-    full = [sys.executable, "-m", "bench.macro.full_serve", "{endpoint}", "{bootstrap}", "{folder}"]
+    full = [sys.executable, "-m", "bench.macro.full_serve", "{endpoint}", "{bootstrap}"]
     commands = {
         OURS: full if is_full else fastdht_command(
             "serve", "--listen", "{endpoint}", "--bootstrap", "{bootstrap}", "--allow-net", "127.0.0.0/8",
@@ -216,7 +216,8 @@ def main(plan: Plan, only: tuple[str, ...], sizes_of: str, full: bool) -> None:
     verdict = judge(by_method)
     print_verdict(verdict)
     finish({
-        "bench": "server", "full": full, "machine": describe_machine(), **plan.to_json(), "reply_bytes": sizes, **verdict,
+        "bench": "server", "full": full, "machine": describe_machine(), **plan.to_json(), "reply_bytes": sizes,
+        **verdict,
         "methods": {method: results.to_json() for method, results in by_method.items()},
     })
     if verdict.get("ours_lost_or_wrong"):

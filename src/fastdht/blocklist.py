@@ -1,4 +1,4 @@
-"""Block lists: PeerGuardian P2P text, CIDR ranges and addresses, read from files, pipes or strings. Rate class: command.
+"""Block lists: PeerGuardian text, CIDR ranges and addresses, from files, pipes or strings. Rate class: command.
 
 One entry a line: `description:first-last`, `first-last`, `1.2.3.0/24`, `2001:db8::/32` or a single address. Blank lines
 and those that begin with `#`, `;` or `//` are skipped, as is what follows `#` or `;` behind an entry without a

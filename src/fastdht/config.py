@@ -52,6 +52,7 @@ class TableConfig(Arguments):
     replacements: int = 8               # candidates kept per bucket
     max_buckets: int = 40               # splits stop here: ids that share more bits with ours are made, not met
     one_per_ip: bool = True             # a second node of an IP is a Sybil more often than a neighbour
+    only_secure: bool = False           # keep nobody whose id does not fit his address (BEP 42)
     bucket_subnet_limit: int | None = None  # contacts of one /24 or /56 per bucket; None: 1 or 2; 0: no limit
     table_subnet_limit: int = 8         # and per table
     questionable_us: int = 15 * MINUTE_US   # silence after which a contact is pinged (BEP 5)

@@ -58,12 +58,16 @@ class LookupReport:
     @property
     def queries(self) -> int:
         """How many nodes were asked."""
-        return sum([result[0] for result in self._results])
+        results = self._results
+        queries: int = results[0][0] if len(results) == 1 else sum([result[0] for result in results])
+        return queries
 
     @property
     def responses(self) -> int:
         """How many of them answered."""
-        return sum([result[1] for result in self._results])
+        results = self._results
+        responses: int = results[0][1] if len(results) == 1 else sum([result[1] for result in results])
+        return responses
 
     @property
     def failures(self) -> int:
@@ -84,7 +88,9 @@ class LookupReport:
     def values(self) -> tuple[Endpoint, ...]:
         """The peers found, each once, in the order they came."""
         if self._values is None:
-            found = [endpoint for result in self._results for endpoint in unpack_values(Endpoint, result[7])]
+            found: list[Endpoint] = []
+            for result in self._results:
+                found += unpack_values(Endpoint, result[7])
             self._values = tuple(found if len(self._results) == 1 else dict.fromkeys(found))
         return self._values
 

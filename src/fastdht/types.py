@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from fastdht._ext.endpoints import unpack_endpoint
+from fastdht._ext.ids import is_secure
 from fastdht.errors import DecodeError
 
 ID_SIZE = 20
@@ -33,6 +34,10 @@ class NodeId(bytes):
         if len(value) != ID_SIZE:
             raise DecodeError(f"{cls.__name__} {text!r} has {len(text)} digits; 40 needed")
         return cls(value)
+
+    def fits(self, endpoint: Endpoint) -> bool:
+        """Whether the id of a node at this endpoint is one that BEP 42 accepts there; no address is exempt."""
+        return is_secure(bytes(self), endpoint.pack())
 
     def __str__(self) -> str:
         return self.hex()

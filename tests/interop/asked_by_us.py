@@ -129,6 +129,20 @@ def read_only(net: Network) -> str:
     return "ignored" if reader.endpoint in named else YES
 
 
+def read_only_announcer(net: Network) -> str:
+    """BEP 43 makes no exception for those who announce; again with another that may be listed."""
+    own, info_hash = net.asker.reply_of(net.peer.endpoint, "ping")[b"id"], net.new_hash()
+    net.announced.add(info_hash)
+    reader, other = net.new_asker(), net.new_asker()
+    reader.id, other.id = (own[:-1] + bytes([own[-1] ^ bit]) for bit in (4, 8))
+    swarms_of_peers.announce_from(reader, net.peer.endpoint, info_hash, seed=False)
+    swarms_of_peers.announce_from(other, net.peer.endpoint, info_hash, seed=False, ro=None)
+    named = net.named(own)
+    if other.endpoint not in named:
+        return "lists nobody"
+    return "listed" if reader.endpoint in named else YES
+
+
 def external_address(net: Network) -> str:
     """BEP 42: the asker's compact endpoint as `ip` on top of the answer."""
     answer = net.asker.ask(net.peer.endpoint, "ping") or {}
@@ -193,6 +207,7 @@ CHECKS: dict[str, Callable[[Network], str]] = {
     "want (BEP 32)": want,
     "ip (BEP 42)": external_address,
     "ro (BEP 43)": read_only,
+    "ro, announcing": read_only_announcer,
     "scrape (BEP 33)": swarms_of_peers.filters,
     "noseed (BEP 33)": swarms_of_peers.without_seeds,
     "samples (BEP 51)": swarms_of_peers.samples,

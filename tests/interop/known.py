@@ -12,6 +12,7 @@ NO_BEP_32 = "one address family, and no look at `want`"
 NO_BEP_42 = "BEP 42 is not implemented"
 NO_BEP_43 = "BEP 43 is not implemented: whoever asks is listed"
 
+LISTS_WHO_ANSWERED = "it names only nodes that have answered it, and asks no stranger back"
 NO_BEP_33 = "BEP 33 is not implemented"
 NO_BEP_44 = "BEP 44 is not implemented"
 NO_BEP_51 = "BEP 51 is not implemented"
@@ -47,8 +48,13 @@ KNOWN: Known = {
         "bittorrent-dht": ("none", NO_BEP_42),
     },
     (SERVER, "ro (BEP 43)"): {
-        "transmission": ("lists nobody", "it names only nodes that have answered it, and asks no stranger back"),
+        "transmission": ("lists nobody", LISTS_WHO_ANSWERED),
         "rtorrent": ("ignored", NO_BEP_43), "aria2": ("ignored", NO_BEP_43), "bittorrent-dht": ("ignored", NO_BEP_43),
+    },
+    (SERVER, "ro, announcing"): {
+        "libtorrent": ("listed", "a good token proves the address, and then `ro` is not looked at"),
+        "transmission": ("lists nobody", LISTS_WHO_ANSWERED),
+        "rtorrent": ("listed", NO_BEP_43), "aria2": ("listed", NO_BEP_43), "bittorrent-dht": ("listed", NO_BEP_43),
     },
     (SERVER, "scrape (BEP 33)"): {
         "transmission": ("none", NO_BEP_33), "rtorrent": ("none", NO_BEP_33), "aria2": ("none", NO_BEP_33),

@@ -28,9 +28,10 @@ def filter_of(ips: Iterable[str]) -> bytes:
     return bytes(bits)
 
 
-def announce_from(asker: Asker, remote: Endpoint, info_hash: bytes, *, seed: bool) -> None:
-    token = asker.reply_of(remote, "get_peers", {"info_hash": info_hash})[b"token"]
-    asker.reply_of(remote, "announce_peer", {"info_hash": info_hash, "port": 7100, "token": token, "seed": int(seed)})
+def announce_from(asker: Asker, remote: Endpoint, info_hash: bytes, *, seed: bool, **top: None) -> None:
+    token = asker.reply_of(remote, "get_peers", {"info_hash": info_hash}, **top)[b"token"]
+    announce = {"info_hash": info_hash, "port": 7100, "token": token, "seed": int(seed)}
+    asker.reply_of(remote, "announce_peer", announce, **top)
 
 
 def fill(net: Network, info_hash: bytes) -> tuple[set[str], set[str]]:

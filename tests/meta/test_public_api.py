@@ -6,11 +6,12 @@ import importlib.metadata
 import fastdht
 
 PUBLIC = [
-    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery", "InfoHash",
-    "Item", "ItemCopy", "ItemReport", "LocalProtocolError", "Lookup", "LookupConfig", "LookupFailed",
-    "LookupReport", "Node", "NodeClosed", "NoResponse", "NodeId", "NodeSamples", "NodeStats", "NotFound",
-    "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer", "SocketStats", "Swarm",
-    "SwarmCount", "WriteOutcome", "WriteRejected", "WriteReport", "bencode", "load_item", "make_item", "sign_item",
+    "Blocklist", "ClosestContact", "ConfigError", "Contact", "DHTError", "DecodeError", "Endpoint", "IncomingQuery",
+    "InfoHash", "Item", "ItemCopy", "ItemReport", "KeptAlive", "LocalProtocolError", "Lookup", "LookupConfig",
+    "LookupFailed", "LookupReport", "Magnet", "NoResponse", "Node", "NodeClosed", "NodeId", "NodeSamples",
+    "NodeStats", "NotFound", "Observer", "PersistError", "Pong", "RemoteError", "Samples", "ScrapeAnswer",
+    "SigningKey", "SocketStats", "Swarm", "SwarmCount", "TorrentUpdate", "WriteOutcome", "WriteRejected",
+    "WriteReport", "bencode", "load_item", "load_key", "make_item", "save_key", "sign_item",
 ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastdht import Endpoint, Node
+from fastdht import Endpoint, Magnet, Node, SigningKey
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
@@ -83,6 +83,16 @@ def test_mutable_example(capsys, tmp_path) -> None:
         [line] = example_lines("mutable", capsys, str(key))
         assert " counts 1 at 8 nodes, 0 disagree" in line, count
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+async def published(node: Node) -> str:
+    key = SigningKey.generate()
+    await node.publish(key, INFO_HASH, salt=b"n", seq=7)
+    return str(Magnet(public_key=key.public_key, salt=b"n"))
+
+
+def test_follow_example(capsys) -> None:
+    assert example_lines("follow", capsys, "1", prepare=published) == [f"{Magnet(INFO_HASH)} since seq 7"]
 
 
 def test_scrape_example(capsys) -> None:

@@ -7,6 +7,7 @@ for itself, each has its table corrected from the known population every fifteen
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from bisect import insort
 from collections.abc import Awaitable, Callable, Collection
@@ -29,6 +30,7 @@ CORRECT_S = 900.0           # BEP 5: a bucket unchanged for 15 minutes is refres
 CORRECT_JITTER_S = 120.0
 MAX_FAILURES = 3
 PORT = 51413
+SAMPLE_S = 60.0
 HALF_LIFE_S = 3 * 3600.0    # in which half of all nodes are replaced
 WHOLE = 3_000_000           # numbers of the nodes that keep and look, far from those of the population
 SECRET = b"0123456789abcdef"
@@ -191,15 +193,7 @@ class Findings:
     shares: list[float] = field(default_factory=list)
 
     async def sample(self, seeker: Node, keeper: Endpoint, kept: Kept) -> None:
-        gate = asyncio.Semaphore(16)
-
-        async def is_found(find: Callable[[], Awaitable[bool]]) -> bool:
-            async with gate:
-                try:
-                    return await find()
-                except DHTError:
-                    return False
-
+        """Look for everything within a minute, evenly: all at once, the seeker's own limits would refuse queries."""
         async def has_peer(info_hash: InfoHash) -> bool:
             return Endpoint(keeper.ip, PORT) in (await seeker.get_peers(info_hash)).values
 
@@ -207,9 +201,17 @@ class Findings:
             found = await seeker.get(item.target, salt=item.salt)
             return (found.raw, found.seq) == (item.raw, item.seq)
 
-        found = await asyncio.gather(
-            *(is_found(lambda each=each: has_peer(each)) for each in kept.info_hashes),
-            *(is_found(lambda each=each: has_item(each)) for each in kept.items))
+        async def is_found(at: int, find: Callable[[], Awaitable[bool]]) -> bool:
+            await asyncio.sleep(at * gap_s)
+            try:
+                return await find()
+            except DHTError:
+                return False
+
+        finds = [functools.partial(has_peer, each) for each in kept.info_hashes]
+        finds += [functools.partial(has_item, each) for each in kept.items]
+        gap_s = SAMPLE_S / len(finds)
+        found = await asyncio.gather(*(is_found(at, find) for at, find in enumerate(finds)))
         self.shares.append(sum(found) / len(found))
 
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 
 import pytest
 
+from fastdht import crypto
 from fastdht._ext import krpc
 from fastdht._ext.core import Core
 from fastdht.config import CoreConfig
 from fastdht.engine import engine as engines
 from fastdht.engine.engine import Engine
-from fastdht.errors import DHTError
+from fastdht.errors import DHTError, WriteRejected
 from fastdht.node import Node
-from fastdht.testing import SimNetwork, VirtualLoop, builders
+from fastdht.testing import SimNetwork, Testnet, VirtualLoop, builders
 from fastdht.types import Contact
 from tests.sim.sim_kit import simulate
 from tests.unit.items_kit import PUBLIC_KEY, VALUE, mutable, mutable_target, put_query, sign, signed_part
@@ -162,3 +163,24 @@ def test_node_when_a_signed_item_is_put_then_verifies_it_for_itself(fastdht_seed
     good, bad = simulate(main, fastdht_seed)
     assert (good["kind"], bad["error_code"]) == ("r", 206)
     assert signed_part(VALUE, 2) != signed_part(VALUE, 9)
+
+
+def test_items_when_put_by_one_node_then_another_finds_them_at_real_storing_nodes(fastdht_seed: int) -> None:
+    async def main() -> None:
+        async with Testnet(40, fill_tables=True) as net:
+            writer, reader = net.nodes[3], net.nodes[30]
+            key = crypto.SigningKey.from_seed(bytes(range(32)))
+            kept = await writer.put({"a": [1, b"x" * 900]})
+            assert (await reader.get(kept.target)).value == {b"a": [1, b"x" * 900]}
+            for seq, text in ((1, b"one"), (2, b"two")):
+                report = await writer.put_mutable(key, text, salt=b"s", seq=seq, cas=seq - 1 if seq > 1 else None)
+                assert report.accepted == 8
+                found = await reader.get_mutable(key.public_key, salt=b"s")
+                assert (found.value, found.seq) == (text, seq)
+            late = await writer.put_mutable(key, b"three", salt=b"s", seq=3, cas=2)
+            assert not late.conflicts
+            with pytest.raises(WriteRejected) as refused:
+                await reader.put_mutable(key, b"other", salt=b"s", seq=4, cas=2)
+            assert len(refused.value.report.conflicts) == 8     # type: ignore[attr-defined]
+
+    simulate(main, fastdht_seed)

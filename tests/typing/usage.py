@@ -48,3 +48,18 @@ async def calls(node: fastdht.Node, key: fastdht.items.Signer, endpoint: fastdht
     node.observe(lambda query: print(query.method))
     assert_type(node.stats(), fastdht.NodeStats)
     assert_type(node.stats().total("received"), int)
+
+
+async def keeping(node: fastdht.Node, item: fastdht.Item) -> None:
+    key = fastdht.SigningKey.generate()
+    assert_type(key.sign(b"message"), bytes)
+    assert_type(fastdht.load_key("name", "folder"), fastdht.SigningKey)
+    async with node.keep_announced(bytes(20), 6881) as announced, node.keep_published(item) as published:
+        assert_type(announced, fastdht.KeptAlive)
+        assert_type(announced.error, str | None)
+        assert_type(await published.ended(), fastdht.Item | None)
+    assert_type(await node.publish(key, bytes(20), salt=b"n"), fastdht.WriteReport)
+    link = fastdht.Magnet.parse("magnet:?xs=urn:btpk:")
+    async for update in node.follow(key.public_key, salt=link.salt):
+        assert_type(update, fastdht.TorrentUpdate)
+        assert_type(update.info_hash, fastdht.InfoHash)

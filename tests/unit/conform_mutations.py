@@ -145,6 +145,11 @@ def unsalted(fits: Fits) -> Fits:
     return lambda node, query, right: not salted(fits)(node, query, right) and fits(node, query, right)
 
 
+def unordered(right: Message) -> bytes:
+    """`y` before `t`."""
+    return b"".join([b"d1:r", bencode.encode(right["r"]), b"1:y1:r1:t", bencode.encode(right["t"]), b"e"])
+
+
 def hush(query: Message, right: Any) -> Any:
     """No answer to find_node."""
     return None if query.get(b"q") == b"find_node" else right

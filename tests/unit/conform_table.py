@@ -35,6 +35,7 @@ from tests.unit.conform_mutations import (
     taking,
     to_itself,
     top,
+    unordered,
     unsalted,
     value_all_the_same,
     when,
@@ -44,7 +45,7 @@ from tests.unit.conform_mutations import (
 BASIC = [
     Mutation("ping", when(asked("ping", n=1), error(202, "busy"))),
     Mutation("ping", when(asked("ping", n=1), reply(id=OTHER[:19])), ("one-id",)),
-    Mutation("ping", when(asked("ping", n=1), lambda right: b"no bencode")),
+    Mutation("ping", when(asked("ping", n=1), lambda right: b"no bencode"), ("canonical",)),
     Mutation("ping", when(asked("ping", n=1), top(y="x"))),
     Mutation("ping", when(asked("ping", n=1), top(r=[])), ("one-id",)),
     Mutation("tid-1", when(sized_tid(1), top(t=b""))),
@@ -83,6 +84,8 @@ BASIC = [
     Mutation("nodes-form", own_nodes(asked("find_node", n=1), lambda size: contacts(2, size)[:-1])),
     Mutation("nodes-count", own_nodes(asked("find_node", n=1), lambda size: contacts(9, size))),
     Mutation("error-form", when(asked("ping", ok=False, id=None), error(203))),
+    Mutation("unknown-argument", when(asked("ping", conform=1), error(203, "conform?"))),
+    Mutation("canonical", when(asked("find_node", n=1), unordered)),
     Mutation("one-id", when(asked("find_node", ok=True), reply(id=OTHER))),
     Mutation("still-there", when(last_ping, lambda right: None)),
 ]

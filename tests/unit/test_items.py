@@ -97,6 +97,16 @@ def test_item_expires_two_hours_after_its_last_put() -> None:
     assert store.item_count == 0
 
 
+def test_reclaim_with_budget_for_all_leaves_nothing_expired_wherever_it_begins() -> None:
+    store = make_store()
+    store.put_value(value(1), source(1), 0)
+    store.put_value(value(2), source(2), 0)
+    assert store.reclaim(HOUR, 100) == 0            # the next one begins behind the last item
+    store.put_value(value(3), source(3), HOUR)
+    assert store.reclaim(2 * HOUR, 100) == 2
+    assert kept(store) == {target_of(3)}
+
+
 def test_expired_item_does_not_hold_back_a_lower_seq() -> None:
     store = make_store()
     put(store, 9)

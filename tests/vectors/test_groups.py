@@ -22,6 +22,7 @@ CLAIMED = {
     "bep46": ["vectors/test_stored_items.py", "unit/test_links.py"],
     "bep9_10": ["vectors/test_metadata.py"],
     "bep52": ["vectors/test_metadata.py"],
+    "pkarr": ["unit/test_pkarr.py"],
 }
 
 

@@ -7,11 +7,6 @@ cdef enum:
     INDEX_SIZE = 65537          # one more, so that a bucket ends where the next one begins
 
 
-cdef struct RangeV4:
-    uint32_t first
-    uint32_t last
-
-
 cdef struct RangeV6:
     uint64_t first_high
     uint64_t first_low
@@ -20,10 +15,10 @@ cdef struct RangeV6:
 
 
 cdef class AddressRanges:
-    cdef RangeV4* v4
+    cdef uint32_t* v4           # (first << 16) | last of each range's part in one /16
     cdef RangeV6* v6
-    cdef uint32_t* index_v4     # how many ranges begin below each bucket
-    cdef uint32_t* index_v6
+    cdef uint32_t* index_v4     # how many parts lie below each /16 …
+    cdef uint32_t* index_v6     # … and how many ranges begin below each bucket
     cdef readonly uint32_t count_v4
     cdef readonly uint32_t count_v6
     cdef uint64_t base_v6       # upper words below it are in no range …

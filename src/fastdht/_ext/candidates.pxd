@@ -78,7 +78,7 @@ cdef struct Shortlist:
     uint8_t order[MAX_CANDIDATES]               # candidate indexes, closest first
     uint8_t state[MAX_CANDIDATES]               # CandidateState, by index like all that follow
     uint32_t endpoint_mark[MAX_CANDIDATES]      # 32 bits of the endpoint: one pass finds a known one
-    uint64_t subnet[MAX_CANDIDATES]             # /24 or /64
+    uint32_t subnet_mark[MAX_CANDIDATES]        # 32 bits of the /24 or /64
     uint64_t nearness[MAX_CANDIDATES]           # the distance's first 64 bits
     Candidate candidates[MAX_CANDIDATES]
 
@@ -112,6 +112,11 @@ cdef inline void leave_flight(Shortlist* shortlist, Candidate* candidate) noexce
     if candidate.is_open:
         candidate.is_open = False
         shortlist.in_flight -= 1
+
+
+cdef inline uint32_t fold_subnet(uint64_t subnet) noexcept nogil:
+    """Equal for equal subnets, and for no two of IPv4."""
+    return <uint32_t>subnet ^ <uint32_t>(subnet >> 32)
 
 
 cdef inline uint32_t mark_of(const Endpoint* endpoint) noexcept nogil:

@@ -62,18 +62,16 @@ cdef bint is_known_id(const Shortlist* shortlist, uint32_t place, const Distance
 
 cdef bint is_refused(const Shortlist* shortlist, const Endpoint* endpoint) noexcept nogil:  # R0
     """A known endpoint, or one from a subnet that already has its share of candidates."""
-    cdef uint32_t i, same_subnet = 0, alike = 0, mark = mark_of(endpoint)
+    cdef uint32_t i, same_subnet = 0, mark = mark_of(endpoint)
     cdef uint64_t subnet = subnet_of(endpoint)
+    cdef uint32_t alike = 0, subnet_mark = fold_subnet(subnet)
     for i in range(shortlist.count):            # without a way out, so that the compiler can use vectors
-        alike += shortlist.endpoint_mark[i] == mark
+        alike += (shortlist.endpoint_mark[i] == mark) | (shortlist.subnet_mark[i] == subnet_mark)
     for i in range(shortlist.count if alike else 0):
-        if shortlist.endpoint_mark[i] == mark and same_endpoint(&shortlist.candidates[i].endpoint, endpoint):
+        if same_endpoint(&shortlist.candidates[i].endpoint, endpoint):
             return True
-    if shortlist.subnet_limit == 0:
-        return False
-    for i in range(shortlist.count):
-        same_subnet += shortlist.subnet[i] == subnet
-    return same_subnet >= shortlist.subnet_limit
+        same_subnet += subnet_of(&shortlist.candidates[i].endpoint) == subnet
+    return shortlist.subnet_limit and same_subnet >= shortlist.subnet_limit
 
 
 cdef uint32_t take_place(Shortlist* shortlist, uint32_t place) noexcept nogil:  # R0

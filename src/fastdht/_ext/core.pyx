@@ -273,6 +273,10 @@ cdef class Core(DirectQueries):
     def own_id(self) -> bytes:
         return self.state.own_id[:ID_SIZE]
 
+    def has_contacts(self) -> bool:
+        """Whether the table holds anybody we could ask."""
+        return self.state.has_table and self.state.table.occupied != 0
+
     @property
     def table(self):
         return self.state.table

@@ -153,19 +153,23 @@ cdef class ItemStore(ItemSlab):
     # -- forget ---------------------------------------------------------------------------------------------------
 
     cdef uint32_t expire(self, int64_t now_us, uint32_t budget) noexcept nogil:  # R0
-        """Look at up to `budget` items, going on where the last call stopped; returns how many were removed."""
-        cdef uint32_t removed = 0
-        cdef uint32_t left = min(budget, self.item_count)
+        """Look at up to `budget` items, going on where the last call stopped; returns how many were removed.
+
+        Ends early after a whole round without one: the item that fills a gap may come from behind or from ahead.
+        """
+        cdef uint32_t removed = 0, alive = 0
         self.clock_us = max(self.clock_us, now_us)
-        while left:
-            left -= 1
+        while budget and alive < self.item_count:
+            budget -= 1
             if self.expire_position >= self.item_count:
                 self.expire_position = 0
             if now_us - self.items[self.order[self.expire_position]].seen_us >= self.ttl_us:
-                self.close_item(self.order[self.expire_position])       # another one takes its position
+                self.close_item(self.order[self.expire_position])
                 removed += 1
+                alive = 0
             else:
                 self.expire_position += 1
+                alive += 1
         return removed
 
     cdef void change_id(self, const uint8_t* own_id) noexcept nogil:  # R0

@@ -12,7 +12,7 @@ from fastdht._ext.bencode cimport VALUE_DEPTH, VALUE_TOKENS, is_digit, open_scan
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE
 from fastdht._ext.krpc_message cimport HAS_CAS, HAS_INTERVAL, HAS_NUM, HAS_PORT, HAS_SEQ, WANT_V4, WANT_V6
 from fastdht._ext.lenient cimport (
-    clear, enter, has_more, peek, read_flag, read_number, read_string, skip_stored_value)
+    clear, enter, has_more, is_peer, peek, read_flag, read_number, read_string, skip_stored_value)
 
 
 cdef enum Slot:                 # keys of `a` and `r`; the number is a bit of the mask of keys seen
@@ -247,11 +247,6 @@ cdef bint read_values(Scanner* scanner, Message* message) noexcept nogil:  # R0
     return True
 
 
-cdef inline bint is_peer(const uint8_t* at, uint64_t left) noexcept nogil:
-    """Whether a peer's string of 6 bytes starts here: nearly every element of a list of values is one."""
-    return left >= 2 + COMPACT_V4 and at[0] == c"6" and at[1] == c":"
-
-
 cdef bint read_want(Scanner* scanner, Message* message) noexcept nogil:  # R0
     """A list of `n4` and `n6`, or one of them bare."""
     if peek(scanner) != c"l":
@@ -293,11 +288,6 @@ cdef bint take_value(Span* rest, uint16_t family, Endpoint* out) noexcept nogil:
     """
     cdef Span text
     cdef Scanner scanner
-    if rest.size > 2 + COMPACT_V4 and is_peer(rest.data, rest.size):       # not alone: something follows
-        read_compact(rest.data + 2, FAMILY_V4, out)
-        rest.data += 2 + COMPACT_V4
-        rest.size -= 2 + COMPACT_V4
-        return True
     while rest.size and rest.data[0] != c"e":
         clear(&text)
         scanner = open_scanner(rest.data, rest.size, VALUE_DEPTH, VALUE_TOKENS)

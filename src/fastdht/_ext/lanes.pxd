@@ -17,7 +17,6 @@ cdef struct Lane:
     RecordList wheel[WHEEL_SIZE]    # postponed by their address's pace, by due time
     int64_t wheel_tick          # the list that is looked at now
     uint32_t postponed
-    bint was_postponed          # whether the record popped last had been
 
 
 cdef bint open_lane(Lane* lane, uint16_t family, uint32_t capacity, uint64_t slots, uint64_t seed) noexcept nogil

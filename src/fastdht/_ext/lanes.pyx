@@ -51,7 +51,6 @@ cdef uint32_t pop_postponed(Lane* lane, int64_t now_us) noexcept nogil:  # R0
 cdef uint32_t pop_next(Lane* lane, int64_t now_us) noexcept nogil:  # R0
     """The next record that may be asked, or NO_RECORD."""
     cdef uint32_t index = pop_postponed(lane, now_us)
-    lane.was_postponed = index != NO_RECORD
     if index == NO_RECORD:
         index = pop_record(&lane.store, &lane.follow)
     if index == NO_RECORD and lane.cursor < lane.store.count:

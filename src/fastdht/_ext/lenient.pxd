@@ -3,7 +3,7 @@
 A step that meets another type than it wants skips the value and leaves its target alone: that slot counts as absent.
 False means that the bytes are no bencode, or break a limit; the scanner's `fault` says which.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastdht._ext.bencode cimport (
     FAULT_DEPTH, FAULT_SYNTAX, VALUE_DEPTH, VALUE_TOKENS, Scanner, Span, count_token, is_digit, open_scanner,
@@ -28,6 +28,11 @@ cdef inline bint enter(Scanner* scanner, uint8_t opening) noexcept nogil:
     scanner.at += 1
     scanner.depth += 1
     return count_token(scanner)
+
+
+cdef inline bint is_peer(const uint8_t* at, uint64_t left) noexcept nogil:
+    """Whether a peer's string of 6 bytes starts here: nearly every element of a list of values is one."""
+    return left >= 8 and at[0] == c"6" and at[1] == c":"
 
 
 cdef inline bint has_more(Scanner* scanner) noexcept nogil:

@@ -10,6 +10,7 @@ cdef class Placement(KBuckets):
     cdef uint32_t bucket_subnet_limit   # 0: none
     cdef uint32_t table_subnet_limit    # 0: none
     cdef bint one_per_ip
+    cdef bint only_secure           # ids must fit their addresses (BEP 42)
     cdef readonly uint64_t refused      # answers not filed: the id is held elsewhere, or the address or subnet is full
     cdef bint is_fileable(self, const Contact* contact) noexcept nogil
     cdef void file(self, const Contact* contact, uint32_t rtt_us, int64_t seen_us) noexcept nogil

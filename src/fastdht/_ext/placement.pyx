@@ -10,7 +10,7 @@ from libc.string cimport memcmp
 from fastdht._ext.addresses cimport read_be32, read_be64, subnet_of
 from fastdht._ext.buckets cimport KBucket
 from fastdht._ext.entries cimport NO_ENTRY, ROLE_CANDIDATE, ROLE_LIVE, ROLE_REPLACEMENT, Entry, has_id
-from fastdht._ext.ids cimport ID_SIZE
+from fastdht._ext.ids cimport ID_SIZE, is_secure_id
 
 # A replacement that answered so lately is as good as any newcomer, and filing one costs more than the rest of a reply.
 cdef int64_t STAY_US = 60_000_000
@@ -21,8 +21,10 @@ cdef class Placement(KBuckets):
     """The rules of RoutingTable; not made on its own."""
 
     cdef bint is_fileable(self, const Contact* contact) noexcept nogil:  # R0
-        """Not ourselves, of our family, and not the all-zero id that broken nodes claim."""
+        """Not ourselves, of our family, not the all-zero id that broken nodes claim, and one that fits if it must."""
         if contact.endpoint.family != self.family or memcmp(contact.id, self.own_id, ID_SIZE) == 0:
+            return False
+        if self.only_secure and not is_secure_id(contact.id, &contact.endpoint):
             return False
         return (read_be64(contact.id) | read_be64(contact.id + 8) | read_be32(contact.id + 16)) != 0
 

@@ -87,7 +87,8 @@ cdef class CrawlQueue:
     cdef uint32_t named_first
     cdef uint32_t named_count
     cdef int64_t started_us     # -1 before the first question
-    cdef int64_t unhindered_us  # when the last question left that its address's pace had not postponed
+    cdef int64_t looked_us      # when give_up_crowded was last called
+    cdef int64_t crowded_us     # for how long nothing waited but for the pace of its address
     cdef bint next_question(self, int64_t now_us, Question* out) noexcept nogil
     cdef void give_back(self, const Question* question) noexcept nogil
     cdef int64_t next_due(self, int64_t now_us) noexcept nogil

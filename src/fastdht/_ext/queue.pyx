@@ -58,7 +58,8 @@ cdef class CrawlQueue:
         self.plan_depth(depth, zone, zone_bits, retry_share, retry_referrers)
         self.address_filter = address_filter
         self.max_in_flight = max_in_flight
-        self.started_us = -1
+        self.started_us = self.looked_us = -1
+        self.crowded_us = 0
         set_pace(&self.pace, rate, QUANTUM_US)
         v4_contacts = max_contacts if families & 1 else 0
         v6_contacts = max_contacts if families & 2 else 0
@@ -95,7 +96,6 @@ cdef class CrawlQueue:
             return False
         if self.started_us < 0:
             self.started_us = now_us
-            self.unhindered_us = now_us
         for turn in range(2):
             self.last_lane ^= 1
             lane = &self.lanes[self.last_lane]
@@ -105,8 +105,6 @@ cdef class CrawlQueue:
             if index != NO_RECORD:
                 spend_pace(&self.pace, now_us)
                 self.fill_question(lane, index, out)
-                if not lane.was_postponed:
-                    self.unhindered_us = now_us
                 self.in_flight += 1
                 self.waiting += 1
                 return True
@@ -351,37 +349,32 @@ cdef class CrawlQueue:
 
         Moves up to `budget` places, ~60 ns each. Raises MemoryError.
         """
-        cdef bint growing = False
         cdef int i
         for i in range(2):
-            if self.lanes[i].store.capacity == 0:
-                continue
-            if not tend_store(&self.lanes[i].store, budget):
+            if self.lanes[i].store.capacity != 0 and not tend_store(&self.lanes[i].store, budget):
                 raise MemoryError("no memory for more contacts")
-            growing = growing or is_growing(&self.lanes[i].store)
-        return growing
+        return is_growing(&self.lanes[0].store) or is_growing(&self.lanes[1].store)
 
     def make_ready(self) -> None:
-        """Have the system provide the memory that the first contacts will touch: to be called once, from a thread that
-        may wait, before the first question. Without it the first milliseconds of a large crawl are one long pause."""
+        """Have the system provide the memory that the first contacts will touch; takes long, so from a thread."""
         with nogil:
             ready_address_pace(&self.address_pace)
             ready_store(&self.lanes[0].store)
             ready_store(&self.lanes[1].store)
 
     def give_up_crowded(self, int64_t now_us, int64_t patience_us) -> int:
-        """Ask no more of addresses with many contacts once they alone have kept the crawl going for `patience_us`.
-
-        Gives up what their pace has postponed and returns how many questions that were; 0 before its time.
-        """
-        cdef uint32_t count
-        if self.started_us < 0 or now_us - self.unhindered_us < patience_us:
+        """Ask no more of addresses with many contacts once only they have been left to ask for `patience_us` in all; to
+        be called with every tend. Gives up what their pace has postponed, and returns how many questions that were."""
+        cdef int64_t since_us = self.looked_us if self.looked_us >= 0 else now_us
+        cdef uint32_t count = self.lanes[0].postponed + self.lanes[1].postponed
+        self.looked_us = now_us
+        if count == 0 or self.is_held_back() or has_next(&self.lanes[0]) or has_next(&self.lanes[1]):
             return 0
-        if self.is_held_back() or has_next(&self.lanes[0]) or has_next(&self.lanes[1]):
+        self.crowded_us += now_us - since_us
+        if self.crowded_us < patience_us:
             return 0
-        count = forget_postponed(&self.lanes[0]) + forget_postponed(&self.lanes[1])
         self.tally.not_asked += count
-        return count
+        return forget_postponed(&self.lanes[0]) + forget_postponed(&self.lanes[1])
 
     def stop(self) -> None:
         """Ask nothing more; answers to what is out still count."""

@@ -11,13 +11,15 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport (
-    FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be64, read_compact, same_endpoint, subnet_of, write_compact)
+    COMPACT_V4, FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be64, read_compact, same_endpoint, subnet_of,
+    write_compact)
 from fastdht._ext.candidates cimport (
-    CANDIDATE_ANSWERED, CANDIDATE_ASKED, CANDIDATE_FAILED, CANDIDATE_FRESH, check_shortlist, find_place, is_hopeless,
-    is_known_id, is_refused, learn_id, leave_flight, mark_known, mark_of, pack_candidate, place_candidate, take_place)
+    CANDIDATE_ANSWERED, CANDIDATE_ASKED, CANDIDATE_FAILED, CANDIDATE_FRESH, check_shortlist, find_place,
+    fold_subnet, is_hopeless, is_known_id, is_refused, learn_id, leave_flight, mark_known, mark_of, pack_candidate, place_candidate, take_place)
 from fastdht._ext.hashing cimport load_key
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, Distance, ID_SIZE, distance_between, same_id
 from fastdht._ext.krpc cimport next_value
+from fastdht._ext.lenient cimport is_peer
 from fastdht._ext.transactions cimport NO_SLOT
 
 cdef Distance FARTHEST
@@ -145,7 +147,7 @@ cdef class ShortlistPool:
         if has_id:
             mark_known(shortlist, index)
         shortlist.endpoint_mark[index] = mark_of(&contact.endpoint)
-        shortlist.subnet[index] = subnet_of(&contact.endpoint)
+        shortlist.subnet_mark[index] = fold_subnet(subnet_of(&contact.endpoint))
         place_candidate(shortlist, index, place)
         return True
 
@@ -253,7 +255,11 @@ cdef class ShortlistPool:
         cdef Endpoint peer
         cdef uint32_t i, guess = 0      # nodes that store the same peers name them in much the same order
         for i in range(<uint32_t>MAX_VALUES_PER_REPLY):
-            if not next_value(&rest, family, &peer):
+            if is_peer(rest.data, rest.size) and rest.size > 2 + COMPACT_V4:     # not alone: something follows
+                read_compact(rest.data + 2, FAMILY_V4, &peer)
+                rest.data += 2 + COMPACT_V4
+                rest.size -= 2 + COMPACT_V4
+            elif not next_value(&rest, family, &peer):
                 return
             if guess < shortlist.value_count and same_endpoint(&kept[guess], &peer):
                 guess += 1

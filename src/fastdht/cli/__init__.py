@@ -22,13 +22,31 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130      # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141      # 128 + SIGPIPE: whoever read our output has gone
 
-# Command → module that exports it under that name, and the line that --help shows.
+# Command → module that exports it under that name ("-" as "_"), and the line that --help shows.
 COMMANDS = {
-    "completion": ("fastdht.cli.completion", "Print the completion script of a shell."),
-    "conform": ("fastdht.cli.conform", "Ask one node everything the BEPs define, and name each deviation."),
+    "announce-peer": ("fastdht.cli.peers", "Announce ourselves as a peer of a torrent."),
+    "bootstrap": ("fastdht.cli.nodes", "Join the network and save the contacts found."),
+    "closest-peers": ("fastdht.cli.nodes", "Find the nodes that keep peers for an infohash."),
+    "closest-stores": ("fastdht.cli.nodes", "Find the nodes that keep items for a target."),
+    "compat": ("fastdht.cli.compat", "Take the single-dash flags of mh-cbon/dht."),
+    "completion": ("fastdht.cli.shell", "Print what makes a shell complete commands and options."),
+    "conform": ("fastdht.cli.conform", "Ask a node everything the BEPs define, and name each deviation."),
+    "doctor": ("fastdht.cli.doctor", "Find out how well the DHT works from here."),
+    "find-node": ("fastdht.cli.nodes", "Find the nodes closest to an id."),
+    "follow": ("fastdht.cli.updates", "Print each torrent that a key comes to name (BEP 46)."),
+    "genkey": ("fastdht.cli.keys", "Make a key to sign items with."),
+    "get": ("fastdht.cli.items", "Get an item by its target or key (BEP 44)."),
+    "get-peers": ("fastdht.cli.peers", "Find the peers of a torrent."),
+    "man": ("fastdht.cli.shell", "Write manual pages."),
+    "ping": ("fastdht.cli.nodes", "Ask nodes who they are."),
+    "publish": ("fastdht.cli.updates", "Say which torrent, or which DNS records, a key names."),
+    "put": ("fastdht.cli.items", "Store an item (BEP 44)."),
+    "resolve": ("fastdht.cli.updates", "Print the DNS records of a key (pkarr)."),
+    "sample": ("fastdht.cli.peers", "Ask nodes which torrents they know (BEP 51)."),
+    "scrape": ("fastdht.cli.peers", "Estimate how many seeds and peers a torrent has (BEP 33)."),
+    "sign": ("fastdht.cli.keys", "Sign an item without a network."),
     "crawl": ("fastdht.cli.crawl", "Enumerate the nodes of a network and check the result against a truth."),
     "demo": ("fastdht.cli.demo", "Crawl a swarm of virtual nodes on this machine and show how much was found."),
-    "man": ("fastdht.cli.man", "Write the man pages of all commands to a directory."),
     "serve": ("fastdht.cli.serve", "Run one DHT node until a signal."),
     "swarm": ("fastdht.cli.swarm", "Answer over real UDP as up to millions of virtual nodes."),
 }
@@ -44,7 +62,7 @@ class CommandLine(click.Group):
         if name not in COMMANDS:
             return None
         try:
-            command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+            command = getattr(importlib.import_module(COMMANDS[name][0]), name.replace("-", "_"))
         except ModuleNotFoundError as error:
             raise click.ClickException(explain_missing(name, error)) from error
         assert isinstance(command, click.Command)

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fastdht.cli.params import DURATION, RATE, Checked, HostPort, parse_host_port
+from fastdht.cli.options import json_option
+from fastdht.cli.params import RATE, TIMEOUT, Checked, HostPort, parse_host_port
 from fastdht.cli.render import emit_json, emit_remark
 from fastdht.cli.run import run_async
-from fastdht.conform import Report, Result, Scene, Verdict, examine, open_asker
+from fastdht.conform import BEPS, Report, Result, Scene, Verdict, examine, open_asker, select
 from fastdht.types import Endpoint
 
 TARGET = Checked("host:port", parse_host_port)
@@ -27,38 +28,41 @@ SHOWN_BYTES = 400           # of a datagram in the log
 
 @click.command()
 @click.argument("node", metavar="HOST:PORT", type=TARGET)
+@click.option("--bep", "beps", type=click.Choice([str(bep) for bep in BEPS]), multiple=True,
+              help="Only checks of this BEP, and what they need; may be repeated. 0 is amplification. Default: all.")
 @click.option("--writes/--no-writes", default=True, show_default=True,
               help="Also announce to it and store at it, random things that nobody else looks for.")
 @click.option("--rate", type=RATE, default=4.0, show_default=True,
               help="Queries per second; many nodes silence who asks more than 5.")
-@click.option("--timeout", type=DURATION, default="2s", show_default=True,
+@click.option("--timeout", type=TIMEOUT, default="2s", show_default=True,
               help="How long to wait for an answer; each question is put up to three times.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True,
               help="Local UDP port to ask from; 0 for any.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@json_option
 @click.option("-v", "--verbose", count=True, help="Log each result to stderr as it comes; twice: datagrams, too.")
-def conform(node: HostPort, writes: bool, rate: float, timeout: float, port: int, as_json: bool, verbose: int) -> int:
+def conform(node: HostPort, beps: tuple[str, ...], writes: bool, rate: float, timeout: float, port: int, as_json: bool,
+            verbose: int) -> int:
     """Ask one node everything the BEPs define, and name each deviation.
 
     One socket asks, slowly, and says that it is read-only (BEP 43). Exit code 0: nothing deviates (what a node leaves
     out of the optional BEPs does not); 1: something does, or nobody answers; 2: wrong usage.
     """
-    if timeout <= 0:
-        raise click.UsageError("--timeout is 0; some time is needed to answer in")
-    report = run_async(ask_all(node, writes, rate, timeout, port, verbose))
+    watcher, listener = log_datagram if verbose > 1 else None, log_result if verbose else None
+    checks = select({int(each) for each in beps})
+
+    async def ask_all() -> Report:
+        remote = await resolve(node)
+        async with open_asker(remote, port, rate, timeout, watcher) as asker:
+            scene = Scene(remote, asker.local, random.SystemRandom())
+            asker.on_ping = scene.prove
+            return await examine(scene, asker.exchange, checks, writes=writes, listener=listener)
+
+    report = run_async(ask_all())
     if as_json:
         emit_json(report.as_dict())
     else:
         print_report(report)
     return 1 if report.deviations else 0
-
-
-async def ask_all(node: HostPort, writes: bool, rate: float, timeout: float, port: int, verbose: int) -> Report:
-    remote = await resolve(node)
-    async with open_asker(remote, port, rate, timeout, log_datagram if verbose > 1 else None) as asker:
-        scene = Scene(remote, asker.local, random.SystemRandom())
-        asker.on_ping = scene.prove
-        return await examine(scene, asker.exchange, writes=writes, listener=log_result if verbose else None)
 
 
 async def resolve(node: HostPort) -> Endpoint:
@@ -71,8 +75,8 @@ async def resolve(node: HostPort) -> Endpoint:
 def print_report(report: Report) -> None:
     """A table for each BEP, and a last line that sums up."""
     console = Console()
-    table = Table(box=SIMPLE_HEAD, title=f"{report.endpoint}, id {report.node_id.hex() if report.node_id else 'unknown'}",
-                  title_justify="left", title_style="bold")
+    node_id = report.node_id.hex() if report.node_id else "unknown"
+    table = Table(box=SIMPLE_HEAD, title=f"{report.endpoint}, id {node_id}", title_justify="left", title_style="bold")
     table.add_column("check", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("rule, and what is wrong")

@@ -14,15 +14,24 @@ import click
 from fastdht.errors import DecodeError
 from fastdht.types import Endpoint, InfoHash, NodeId
 
+KEY_SIZE = 32               # bytes of a public key (BEP 44)
 MAX_ZONE_BITS = 32          # a finer zone holds no node: 2³² of them outnumber any network
+MAX_DURATION = 3600.0       # seconds that a query may take at most
 MAX_RATE = 10_000_000.0     # packets per second; beyond what one socket can do, so certainly a mistake
-BOOTSTRAP_WORDS = ("public", "saved", "none")
+BOOTSTRAP_WORDS = {"public": "public", "saved": "saved", "none": "none", "no": "none"}
+CLOSEST_STORES, CLOSEST_PEERS = "closest-stores", "closest-peers"
+REMOTE_WORDS = {CLOSEST_STORES: CLOSEST_STORES, CLOSEST_PEERS: CLOSEST_PEERS,
+                "closest_store": CLOSEST_STORES, "closest_stores": CLOSEST_STORES, "closest_peers": CLOSEST_PEERS}
+SELF = "self"               # as a target: the node's own id
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)"
+_DURATION = re.compile(rf"{_NUMBER}|(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h|d))+")
+_DURATION_PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h|d)?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)?")
 _ZONE = re.compile(r"([0-9A-Fa-f]{1,40})/([0-9]{1,3})")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS = {"": 1.0, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0,
+            "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -63,7 +72,9 @@ class Checked(click.ParamType):  # type: ignore[type-arg]     # generic only sin
 
 
 def parse_listen(text: str) -> Endpoint:
-    """Like an endpoint, but port 0 asks the system for a free one."""
+    """Like an endpoint, but port 0 asks the system for a free one, and without a host every interface is meant."""
+    if text.startswith(":"):
+        text = f"0.0.0.0{text}"
     if not text.endswith(":0"):
         return Endpoint.parse(text)
     try:
@@ -87,8 +98,41 @@ def parse_host_port(text: str) -> HostPort:
 
 def parse_bootstrap(text: str) -> str | tuple[HostPort, ...]:
     if text in BOOTSTRAP_WORDS:
-        return text
+        return BOOTSTRAP_WORDS[text]
     return tuple(parse_host_port(part) for part in split_list(text))
+
+
+def parse_remote(text: str) -> str | tuple[HostPort, ...]:
+    if text in REMOTE_WORDS:
+        return REMOTE_WORDS[text]
+    return tuple(parse_host_port(part) for part in split_list(text))
+
+
+def parse_target(text: str) -> NodeId | str:
+    return SELF if text == SELF else NodeId.parse(text)
+
+
+def parse_public_ip(text: str) -> str:
+    """The address of `IP` or `IP:PORT`."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return Endpoint.parse(text).ip
+
+
+def parse_public_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"public key {text!r} is not hexadecimal; 64 digits needed") from None
+    if len(key) != KEY_SIZE:
+        raise ValueError(f"public key {text!r} has {len(text)} digits; {2 * KEY_SIZE} needed")
+    return key
+
+
+def parse_http(text: str) -> Endpoint:
+    """Where to serve HTTP: `:PORT` is the loopback interface, for metrics tell what a node does."""
+    return parse_listen(f"127.0.0.1{text}" if text.startswith(":") else text)
 
 
 def split_list(text: str) -> list[str]:
@@ -132,10 +176,17 @@ def parse_rate(text: str) -> float:
 
 
 def parse_duration(text: str) -> float:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"duration {text!r}: a number with ms, s, m, h or d needed, as in 1.5s")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+    """Seconds of `1.5s`, `1m30s` as Go writes it, or a plain number."""
+    if _DURATION.fullmatch(text) is None:
+        raise ValueError(f"duration {text!r}: a number with ms, s, m, h or d needed, as in 1.5s or 1m30s")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def parse_positive_duration(text: str) -> float:
+    duration = parse_duration(text)
+    if not 0 < duration <= MAX_DURATION:
+        raise ValueError(f"duration {text!r}: more than 0 and at most {MAX_DURATION:g} s needed")
+    return duration
 
 
 def parse_size(text: str) -> int:
@@ -148,13 +199,19 @@ def parse_size(text: str) -> int:
 ENDPOINT = Checked("host:port", Endpoint.parse)             # → Endpoint; an IP address, no name
 LISTEN = Checked("host:port", parse_listen)                 # → Endpoint; port 0 allowed
 ENDPOINTS = Checked("host:port,…", parse_endpoints)         # → tuple[Endpoint, …]; for multiple=True use `flatten`
-BOOTSTRAP = Checked("bootstrap", parse_bootstrap)           # → "public" | "saved" | "none" | tuple[HostPort, …]
+BOOTSTRAP = Checked("public|none|saved|host:port,…", parse_bootstrap)   # → one of the words, or tuple[HostPort, …]
+REMOTE = Checked("host:port,…|closest-stores|closest-peers", parse_remote)  # → a word or tuple[HostPort, …]
+TARGET = Checked("hex40|self", parse_target)                # → NodeId or "self"
+PUBLIC_IP = Checked("ip[:port]", parse_public_ip)           # → str, the address
+PUBLIC_KEY = Checked("hex64", parse_public_key)             # → bytes, 32
+HTTP = Checked("[ip]:port", parse_http)                     # → Endpoint; port 0 allowed
 NODE_ID = Checked("hex40", NodeId.parse)                    # → NodeId
 INFO_HASH = Checked("hex40", InfoHash.parse)                # → InfoHash
 NETWORK = Checked("cidr", parse_network)                    # → str, normalised
 ZONE = Checked("hex/bits", parse_zone)                      # → Zone
 RATE = Checked("per second", parse_rate)                    # → float > 0
 DURATION = Checked("duration", parse_duration)              # → float, seconds
+TIMEOUT = Checked("duration", parse_positive_duration)      # → float, seconds, more than 0
 SIZE = Checked("size", parse_size)                          # → int, bytes
 
 

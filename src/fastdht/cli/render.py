@@ -5,12 +5,14 @@ Results go to stdout, remarks to stderr, so that `| jq` and `> file` see only re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -54,3 +56,29 @@ def percent(share: float) -> str:
 
 def seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on a terminal; else one line a row, fields parted by tabs, without a heading."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    table = Table(box=SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
+
+
+def emit(as_json: bool, value: Mapping[str, Any], columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A result: `value` as JSON, or its rows."""
+    if as_json:
+        emit_json(value)
+    else:
+        print_rows(columns, rows)
+
+
+def milliseconds(value_s: float) -> str:
+    return f"{value_s * 1000:.1f} ms"

@@ -1,48 +1,62 @@
 """`fastdht serve`: one node, until a signal. Rate class: command."""
 from __future__ import annotations
 
-import asyncio
-import json
-import signal
-from collections.abc import Iterable
+import contextlib
+from dataclasses import replace
 from typing import Literal
 
 import click
 
-from fastdht.cli.params import BOOTSTRAP, LISTEN, NETWORK, HostPort
+from fastdht.cli.options import NodeCommand, NodeOptions, node_options
+from fastdht.cli.params import HTTP, HostPort
+from fastdht.cli.render import emit_json
 from fastdht.cli.run import run_async
-from fastdht.node import Node
+from fastdht.cli.session import Session, open_session, show_host
 from fastdht.types import Endpoint
 
+LISTEN = Endpoint("0.0.0.0", 6881)
 
-@click.command()
-@click.option("--listen", type=LISTEN, default="0.0.0.0:6881", show_default=True,
-              help="Address to listen on; [::]:6881 for IPv6, port 0 for any.")
-@click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
-              help="Hosts to join through, HOST:PORT,…; `none` for no host.")
-@click.option("--allow-net", type=NETWORK, multiple=True,
-              help="Address range that counts as public, such as 127.0.0.0/8 for tests; may be repeated.")
+
+@click.command(cls=NodeCommand)
 @click.option("--limits", type=click.Choice(["node", "off"]), default="node", show_default=True,
               help="`off` lifts every rate limit; the bounds on memory stay.")
-def serve(listen: Endpoint, bootstrap: str | tuple[HostPort, ...], allow_net: tuple[str, ...],
-          limits: Literal["node", "off"]) -> None:
-    """Run a node until a signal; prints one JSON line with its endpoint and id when it is up."""
-    run_async(serve_until_signal(listen, bootstrap_hosts(bootstrap), allow_net, limits))
+@click.option("--metrics", type=HTTP, metavar="[IP]:PORT",
+              help="Serve Prometheus metrics at http://IP:PORT/metrics; :PORT on 127.0.0.1 only.")
+@node_options
+def serve(limits: Literal["node", "off"], metrics: Endpoint | None, options: NodeOptions) -> None:
+    """Run a node until Ctrl-C or SIGTERM.
+
+    Prints one JSON line when it is up: where it listens and its id; with --metrics, where those are.
+    """
+    options = replace(options, listen=options.listen or (LISTEN,), wait=True)
+    run_async(serve_until_signal(options, limits, metrics))
 
 
 def bootstrap_hosts(chosen: str | tuple[HostPort, ...]) -> Literal["public"] | list[str]:
     """What Node takes: "public", or host:port strings."""
     if chosen == "public":
         return "public"
-    return [] if isinstance(chosen, str) else [f"[{h}]:{p}" if ":" in h else f"{h}:{p}" for h, p in chosen]
+    return [] if isinstance(chosen, str) else [show_host(host) for host in chosen]
 
 
-async def serve_until_signal(listen: Endpoint, bootstrap: Literal["public"] | Iterable[str],
-                             allow_net: tuple[str, ...], limits: Literal["node", "off"]) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with Node(str(listen), bootstrap=bootstrap, allow_net=allow_net, limits=limits) as node:
-        click.echo(json.dumps({"endpoint": str(node.endpoints[0]), "id": node.id.hex()}))
-        await stop.wait()
+async def serve_until_signal(options: NodeOptions, limits: Literal["node", "off"], metrics: Endpoint | None) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(open_session(options, is_server=True, limits=limits))
+        node = session.node
+        ready = {"endpoint": str(node.endpoints[0]), "id": node.id.hex()}
+        if len(node.endpoints) > 1:
+            ready["endpoints"] = " ".join(map(str, node.endpoints))
+        if metrics is not None:
+            ready["metrics"] = await stack.enter_async_context(open_metrics(session, metrics))
+        emit_json(ready)
+        await session.finish()
+
+
+def open_metrics(session: Session, where: Endpoint) -> contextlib.AbstractAsyncContextManager[str]:
+    """Loaded when it is wanted: it needs an extra."""
+    try:
+        from fastdht.cli.metrics import serve_metrics
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"--metrics needs {error.name}, which is not installed: pip install 'fastdht[metrics]'") from error
+    return serve_metrics(session.node, where)

@@ -7,9 +7,9 @@ Rate class: command.
 from __future__ import annotations
 
 from fastdht.conform.asker import Asker, open_asker
-from fastdht.conform.examine import Examination, examine
+from fastdht.conform.examine import examine
 from fastdht.conform.scene import Scene
-from fastdht.conform.table import CHECKS
+from fastdht.conform.table import BEPS, CHECKS, select
 from fastdht.conform.verdicts import Report, Result, Verdict
 
-__all__ = ["CHECKS", "Asker", "Examination", "Report", "Result", "Scene", "Verdict", "examine", "open_asker"]
+__all__ = ["BEPS", "CHECKS", "Asker", "Report", "Result", "Scene", "Verdict", "examine", "open_asker", "select"]

@@ -91,7 +91,7 @@ async def open_asker(remote: Endpoint, port: int, rate: float, timeout_s: float,
     any_address = "::" if remote.is_ipv6 else "0.0.0.0"
     asker = Asker(rate, timeout_s, watcher)
     loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(lambda: asker, local_addr=(any_address, port), remote_addr=remote, family=family)
+    await loop.create_datagram_endpoint(lambda: asker, (any_address, port), remote, family=family)
     try:
         yield asker
     finally:

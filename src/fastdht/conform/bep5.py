@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastdht import bencode
 from fastdht.conform.checks import (
     PAD,
     Ask,
@@ -16,9 +17,11 @@ from fastdht.conform.checks import (
 )
 from fastdht.conform.scene import Answer, Message, Raw, Scene
 from fastdht.conform.verdicts import CONFORMS, Outcome, deviates, skipped
+from fastdht.errors import DecodeError
 
 K = 8                   # contacts of a reply
 ID_SIZE = 20
+NO_BENCODE = b"d1:ad2:id20:" + bytes(50)        # it begins like a query
 NOBODY = bytes(2)       # a tid that no query of ours has
 
 
@@ -147,7 +150,19 @@ def look_errors(scene: Scene) -> Outcome:
 
 def look_id(scene: Scene) -> Outcome:
     ids = {shown(each.body.get(b"id")) for each in scene.replies()}
-    return CONFORMS if len(ids) == 1 else deviates(f"{len(ids)} ids told in one examination: {', '.join(sorted(ids)[:2])}")
+    if len(ids) <= 1:
+        return CONFORMS
+    return deviates(f"{len(ids)} ids told in one examination: {', '.join(sorted(ids)[:2])}")
+
+
+def look_canonical(scene: Scene) -> Outcome:
+    """Keys in order, no superfluous digits; some readers search for keys instead of decoding."""
+    for answer in scene.answers:
+        try:
+            bencode.decode(answer.data)
+        except DecodeError as error:
+            return deviates(f"an answer to {answer.question.method or 'no method'}: {error}")
+    return CONFORMS
 
 
 READS = (
@@ -162,6 +177,8 @@ READS = (
     Check(5, "unknown-method", "an unknown method is refused with 204", ask_with(method="conform_test"), refuses(204)),
     Check(5, "unknown-with-target", "an unknown method with a target is answered as find_node, or with 204",
           lambda scene: scene.query("conform_test", PAD, target=scene.rng.randbytes(20)), judge_unknown_with_target),
+    Check(5, "unknown-argument", "an unknown argument is ignored", lambda scene: scene.query("ping", conform=1),
+          judge_pong),
     Check(5, "no-method", "a query without `q` is refused with 203", ask_with({"q": None}), refuses(203)),
     Check(5, "no-arguments", "a query without `a` is refused with 203", ask_with({"a": None}), refuses(203)),
     Check(5, "no-id", "a query without `id` is refused with 203", ask_with(id=None), refuses(203)),
@@ -169,8 +186,8 @@ READS = (
     Check(5, "no-target", "find_node without `target` is refused with 203", ask_with(method="find_node"), refuses(203)),
     Check(5, "short-target", "a `target` of 19 bytes is refused with 203",
           ask_with(method="find_node", target=bytes(19)), refuses(203)),
-    Check(5, "not-bencode", "what is no bencode is not answered", lambda scene: Raw(b"this is no bencode, and long enough"),
-          stays_silent, if_silent=CONFORMS),
+    Check(5, "not-bencode", "what is no bencode is not answered", lambda scene: Raw(NO_BENCODE), stays_silent,
+          if_silent=CONFORMS),
     Check(5, "no-kind", "a message without `y` is not answered", ask_with({"y": None}), stays_silent,
           if_silent=CONFORMS),
     Check(5, "stray-reply", "a reply to no query is not answered",
@@ -197,6 +214,7 @@ LOOKS = (
     Check(5, "nodes-form", "nodes are multiples of 26 bytes, nodes6 of 38", look=look_records),
     Check(5, "nodes-count", "a reply lists 8 contacts at most", look=look_count),
     Check(5, "error-form", "errors are a list of code and text", look=look_errors),
+    Check(5, "canonical", "answers are proper bencode: keys in order, no superfluous digits", look=look_canonical),
     Check(5, "one-id", "all replies carry the same id", look=look_id),
     Check(5, "still-there", "the node still answers after all this", ask_tid(4), judge_pong),
 )

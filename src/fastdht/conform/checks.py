@@ -22,9 +22,10 @@ PAD = {"pad": bytes(80)}        # for questions that earn an error: cautious nod
 class Check:
     """One rule of one BEP.
 
-    rule: one clause, what must hold. ask: makes the question; without it, `look` judges what others have brought. before: questions whose answers only teach the scene, such as tokens. needs: checks that must
-    have conformed. writes: whether it stores something. if_silent: the outcome when nothing arrives; unless that is
-    SILENT, the question is put once.
+    rule: one clause, what must hold. ask: makes the question; without it, `look` judges what others have brought.
+    before: questions whose answers only teach the scene, such as tokens. needs: checks that must have conformed.
+    writes: whether it stores something. if_silent: the outcome when nothing arrives; unless that is SILENT, the
+    question is put once.
     """
 
     bep: int

@@ -85,7 +85,7 @@ class Examination:
             self.queries += 1
             data = await self._exchange(question.datagram, question.tid)
             if data is not None:
-                answer = Answer(decode(data), len(data), question, attempt)
+                answer = Answer(data, decode(data), question, attempt)
                 self.scene.learn(name, answer)
                 return answer
         return None
@@ -101,6 +101,7 @@ class Examination:
         return Question(bencode.encode(asked), asked["t"], asked.get("q", ""), target, self.scene.is_unproved)
 
 
-async def examine(scene: Scene, exchange: Exchange, *, writes: bool = True, listener: Listener | None = None) -> Report:
-    """Ask everything; `listener` sees each result as it comes. Raises NoResponse when nobody is there."""
-    return await Examination(scene, exchange, writes=writes).run(CHECKS, listener)
+async def examine(scene: Scene, exchange: Exchange, checks: Iterable[Check] = CHECKS, *, writes: bool = True,
+                  listener: Listener | None = None) -> Report:
+    """Ask them all; `listener` sees each result as it comes. Raises NoResponse when nobody is there."""
+    return await Examination(scene, exchange, writes=writes).run(checks, listener)

@@ -63,7 +63,8 @@ def look_size(scene: Scene) -> Outcome:
     largest = max((each for each in scene.answers if each.question.method != "get"), key=lambda each: each.size)
     if largest.size <= LARGEST_REPLY:
         return CONFORMS
-    return deviates(f"{largest.size} bytes in answer to {largest.question.method or 'no method'}; at most {LARGEST_REPLY}")
+    asked = largest.question.method or "no method"
+    return deviates(f"{largest.size} bytes in answer to {asked}; at most {LARGEST_REPLY}")
 
 
 def look_secure_id(scene: Scene) -> Outcome:
@@ -72,7 +73,9 @@ def look_secure_id(scene: Scene) -> Outcome:
         return skipped(f"{ip} is exempt: not a public address")
     if scene.node_id is None:
         return skipped("it told no id of 20 bytes")
-    return CONFORMS if is_secure(scene.node_id, scene.remote.pack()) else deviates(f"{scene.node_id.hex()} does not fit {ip}")
+    if is_secure(scene.node_id, scene.remote.pack()):
+        return CONFORMS
+    return deviates(f"{scene.node_id.hex()} does not fit {ip}")
 
 
 def look_ip(scene: Scene) -> Outcome:
@@ -105,9 +108,10 @@ def judge_unlisted(scene: Scene, answer: Answer) -> Outcome:
 READS = (
     Check(32, "default-family", "without `want`, a reply lists the socket's family only", ask_want(), judge_own_only),
     Check(32, "want-own", "`want` of the socket's family lists that family only", ask_want("own"), judge_own_only),
-    Check(32, "want-other", "`want` of the other family does not list the socket's", ask_want("other"), judge_other_only),
-    Check(32, "want-both", "`want` of both lists both, as far as the node has both", ask_want("own", "other"), judge_both,
-          needs=("want-other",)),
+    Check(32, "want-other", "`want` of the other family does not list the socket's", ask_want("other"),
+          judge_other_only),
+    Check(32, "want-both", "`want` of both lists both, as far as the node has both", ask_want("own", "other"),
+          judge_both, needs=("want-other",)),
     Check(43, "read-only", "who is read-only is not listed", ask_ourselves, judge_unlisted),
 )
 LOOKS = (

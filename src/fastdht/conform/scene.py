@@ -44,10 +44,14 @@ class Question(NamedTuple):
 class Answer:
     """A datagram that came back. message: as decoded, empty if it is none; attempt: 1 to 3."""
 
+    data: bytes
     message: dict[bytes, Any]
-    size: int
     question: Question
     attempt: int = 1
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
 
     @property
     def body(self) -> dict[bytes, Any]:

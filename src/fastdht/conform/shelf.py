@@ -1,4 +1,4 @@
-"""The items we make up for an examination (BEP 44): random values and a key that is thrown away. Rate class: command."""
+"""The items we make up for an examination (BEP 44): random values, a key to throw away. Rate class: command."""
 from __future__ import annotations
 
 from functools import cached_property

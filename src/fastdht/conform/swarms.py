@@ -35,7 +35,7 @@ def judge_counts(us: str, empty: str) -> Judge:
             return refused
         if not counts_us_alone(scene, answer.bytes_of(us)):
             return deviates(f"`{us}` does not hold exactly our address")
-        return CONFORMS if answer.bytes_of(empty) == EMPTY else deviates(f"`{empty}` holds somebody; nobody has announced that")
+        return CONFORMS if answer.bytes_of(empty) == EMPTY else deviates(f"`{empty}` holds somebody, too")
 
     return judge
 
@@ -76,7 +76,8 @@ def look_num(scene: Scene) -> Outcome:
     least = len(answer.bytes_of("samples")) // 20
     if wrong := holds(answer, "num", int):
         return wrong
-    return CONFORMS if answer.body[b"num"] >= least else deviates(f"`num` is {answer.body[b'num']}, and {least} are there")
+    num = answer.body[b"num"]
+    return CONFORMS if num >= least else deviates(f"`num` is {num}, and {least} are there")
 
 
 def look_interval(scene: Scene) -> Outcome:
@@ -121,7 +122,8 @@ WRITES = (
           writes=True),
 )
 SAMPLES = (
-    Check(51, "samples", "sample_infohashes is answered with samples, multiples of 20 bytes", ask_samples, judge_samples),
+    Check(51, "samples", "sample_infohashes is answered with samples, multiples of 20 bytes", ask_samples,
+          judge_samples),
     Check(51, "num", "`num` counts at least what is shown", look=look_num, needs=("samples",)),
     Check(51, "interval", "`interval` is 0 to 21,600 s", look=look_interval, needs=("samples",)),
     Check(51, "sample-nodes", "samples come with nodes", look=look_sample_nodes, needs=("samples",)),

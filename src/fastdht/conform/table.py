@@ -5,6 +5,8 @@ answers comes last, and whether the node is still there, after everything that c
 """
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from fastdht.conform import bep5, families, items, swarms, traffic
 from fastdht.conform.checks import Check
 
@@ -13,3 +15,13 @@ CHECKS: tuple[Check, ...] = (
     *bep5.WRITES, *swarms.WRITES, *items.WRITES,
     *bep5.LOOKS, *families.LOOKS, *traffic.LOOKS,
 )
+BEPS = tuple(sorted({check.bep for check in CHECKS}))
+
+
+def select(beps: Collection[int]) -> tuple[Check, ...]:
+    """The checks of these BEPs, all if none is given, and what they need; the node is always greeted first."""
+    wanted = {check.name for check in CHECKS if check.bep in beps or not beps} | {check.name for check in CHECKS[:2]}
+    for check in reversed(CHECKS):
+        if check.name in wanted:
+            wanted.update(check.needs)
+    return tuple(check for check in CHECKS if check.name in wanted)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from fastdht._ext import krpc
 from fastdht.config import LookupConfig
@@ -78,8 +78,8 @@ class Walk:
     """One traversal and what it has found so far; `seeds` are compact endpoints, asked alone when `is_fixed`."""
 
     __slots__ = ("answers", "config", "error", "handles", "is_cancelled", "key", "report", "stops", "target",
-                 "_branches", "_callers", "_known", "_on_end", "_open", "_results", "_started_us", "_values",
-                 "_waiters")
+                 "_branches", "_callers", "_known", "_new_future", "_on_end", "_open", "_results", "_started_us",
+                 "_values", "_waiters")
 
     def __init__(self, target: NodeId, config: LookupConfig, on_end: Callable[[Walk], None],
                  key: WalkKey | None = None) -> None:
@@ -106,7 +106,9 @@ class Walk:
               noseed: bool = False, scrape: bool = False, is_read: bool = False) -> bool:
         """Open a branch on every engine; False when none had a free slot. `is_read`: answers are kept as they come."""
         alpha = len(seeds) if is_fixed else self.config.alpha
-        self._started_us = now = engines[0].clock()
+        first = engines[0]
+        self._new_future = first.new_future
+        self._started_us = now = first.clock()
         for engine in engines:
             branch = Branch(self, engine, alpha)
             if is_read:
@@ -145,19 +147,20 @@ class Walk:
         self._open -= 1
         if self._open == 0:
             ended_us = branch.engine.clock() if self.is_cancelled else branch.engine.now_us
-            self.report = LookupReport(self.target, self._outcome(), ended_us - self._started_us, self._results)
+            outcome = "done" if branch.state is DONE and len(self._branches) == 1 else self._outcome()
+            self.report = LookupReport(self.target, outcome, ended_us - self._started_us, self._results)
             self._branches, self.stops = [], []
             self._on_end(self)
             if self._callers is not None:
-                self._answer(self._callers)
+                self._answer(self._callers, self.report)
             if self._waiters is not None:
                 self.wake()
 
     def ended(self) -> asyncio.Future[LookupReport]:
         """A future of the report, or of the error that awaiting the lookup raises."""
-        future: asyncio.Future[LookupReport] = self._loop().create_future()
+        future: asyncio.Future[LookupReport] = self._new_future()
         if self.report is not None:
-            self._answer([future])
+            self._answer([future], self.report)
         elif self._callers is None:
             self._callers = [future]
         else:
@@ -173,7 +176,7 @@ class Walk:
 
     def waiter(self) -> asyncio.Future[None]:
         """A future that ends with the next news."""
-        future: asyncio.Future[None] = self._loop().create_future()
+        future: asyncio.Future[None] = self._new_future()
         if self._waiters is None:
             self._waiters = [future]
             for branch in self._branches:
@@ -189,26 +192,22 @@ class Walk:
             if not future.done():
                 future.set_result(None)
 
-    def failure(self) -> Exception | None:
+    def failure(self, report: LookupReport) -> Exception | None:
         """What a caller of the ended walk should see raised."""
-        report = self.report
-        if self.error is not None or report is None or report.responses or report.outcome == "cancelled":
+        if self.error is not None or report.responses or report.outcome == "cancelled":
             return self.error
         return LookupFailed(f"no node answered {report.queries} queries for {report.target}", report)
 
-    def _answer(self, callers: list[asyncio.Future[LookupReport]]) -> None:
+    def _answer(self, callers: list[asyncio.Future[LookupReport]], report: LookupReport) -> None:
         self._callers = None
-        failure = self.failure()
+        failure = self.failure(report)
         for future in callers:
             if future.done():           # its caller has given up
                 continue
             if failure is None:
-                future.set_result(cast(LookupReport, self.report))
+                future.set_result(report)
             else:
                 future.set_exception(failure)
-
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        return self._branches[0].engine.loop if self._branches else asyncio.get_running_loop()
 
     def _outcome(self) -> str:
         if self.is_cancelled:
@@ -245,7 +244,7 @@ class Lookup:
                 position += 1
                 yield values[position - 1]
             elif walk.report is not None:
-                failure = walk.failure()
+                failure = walk.failure(walk.report)
                 if failure is not None:
                     raise failure
                 return
@@ -287,7 +286,7 @@ class Reading(Lookup):
             elif self._is_cancelled:
                 return
             elif walk.report is not None:
-                failure = walk.failure()
+                failure = walk.failure(walk.report)
                 if failure is not None:
                     raise failure
                 return

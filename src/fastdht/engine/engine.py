@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 BATCHES_PER_WAKE = 8        # then the loop has its turn
 ROUNDS_PER_WAKE = 64        # of stepping what sending has left dirty; a bound, hardly ever reached
 MAX_CALLERS = 0xFFFFFFFF
+MAX_TRANSACTIONS = 131_072  # the most a core has
 TIMER_GRAIN_US = 1000       # uvloop counts whole milliseconds and fires early: without it, a deadline is met in circles
 CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
 VERIFICATIONS_PER_WAKE = 16     # of 40 µs each; the timer brings the next ones
@@ -45,19 +47,23 @@ class Engine:
     """Runs a Core: `clock` gives monotonic microseconds; `start` must be called on the loop.
 
     `verify` checks an Ed25519 signature, or raises a DHTError when it cannot; it is then not called again, and puts of
-    mutable items are answered with error 202, as without it.
+    mutable items are answered with error 202, as without it. `transactions`: how many queries the core can have out;
+    direct ones beyond wait for a place, before lookups get theirs.
     """
 
     def __init__(self, core: Core, transport: Transport, clock: Callable[[], int], *, lookups: int = 1,
-                 inbox: int = 64, verify: Verify | None = None) -> None:
+                 inbox: int = 64, verify: Verify | None = None, transactions: int = MAX_TRANSACTIONS) -> None:
         self.core = core
         self.transport = transport
         self.clock = clock
         self.is_closed = False
+        self.new_future: Callable[[], asyncio.Future[Any]] = asyncio.Future     # the loop's own, once started
         self.now_us = 0             # of the batch that is worked on, or was last
         self.batches = 0
         self.longest_batch_us = 0
         self._verify = verify
+        self._places = transactions
+        self._waiting: deque[tuple[int, bytes, Callable[[int], bool]]] = deque()    # of our own callers
         self._inbox = Inbox(inbox)
         self._batch = inbox
         self._branches: list[Branch | None] = [None] * lookups
@@ -69,15 +75,10 @@ class Engine:
         self._kicked = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop it was started on."""
-        assert self._loop is not None
-        return self._loop
-
     def start(self) -> None:
         """Begin to receive; raises nothing once the transport is open."""
         self._loop = asyncio.get_running_loop()
+        self.new_future = self._loop.create_future
         self.transport.start(self._loop, self.on_readable)
         self.kick()
 
@@ -120,7 +121,8 @@ class Engine:
                                      scrape, reader)
         if slot >= 0:
             self._branches[slot] = branch
-            self.kick()
+            if not self._kicked:
+                self.kick()
         return slot
 
     def finish_lookup(self, slot: int) -> LookupResult:
@@ -149,11 +151,22 @@ class Engine:
         if self.is_closed:
             raise NodeClosed("the node is closed")
         caller = self._take_number()
+        self._callers[caller] = told
+        if self.core.transactions_open < self._places:
+            self._ask(caller, endpoint, ask)
+        else:
+            self._waiting.append((caller, endpoint, ask))
+
+    def _ask(self, caller: int, endpoint: bytes, ask: Callable[[int], bool]) -> None:
         if ask(caller):
-            self._callers[caller] = told
             self.kick()
         else:
-            told((endpoint, 0, None, True))
+            self._callers.pop(caller)((endpoint, 0, None, True))
+
+    def _ask_waiting(self) -> None:
+        """Give places that have become free to direct queries, first come, first served."""
+        while self._waiting and self.core.transactions_open < self._places and not self.is_closed:
+            self._ask(*self._waiting.popleft())
 
     def _take_number(self) -> int:
         """A number that nobody waits under; 0 means nobody."""
@@ -212,6 +225,8 @@ class Engine:
             if core.has_events():           # before time adds more, and before a step may end the lookup they belong to
                 self._hand_over()
             core.advance(now)
+            if self._waiting:
+                self._ask_waiting()
             core.step_lookups(self._branches, now)
             if core.has_events():
                 self._hand_over()

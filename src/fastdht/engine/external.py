@@ -22,6 +22,7 @@ class ExternalAddress:
 
     def __init__(self) -> None:
         self.adopted: bytes | None = None
+        self._is_fixed = False
         self._adopted_us = -HOLD_US
         self._voices: OrderedDict[bytes, tuple[bytes, int]] = OrderedDict()
 
@@ -33,10 +34,14 @@ class ExternalAddress:
         if len(self._voices) > MAX_VOICES:
             self._voices.popitem(last=False)
 
+    def fix(self, address: bytes) -> None:
+        """Take what the user says; votes change it no more."""
+        self.adopted, self._is_fixed = address, True
+
     def decide(self, now_us: int) -> bytes | None:
         """The address newly adopted, or None when nothing changes."""
         self._forget(now_us)
-        if now_us - self._adopted_us < HOLD_US or not self._voices:
+        if self._is_fixed or now_us - self._adopted_us < HOLD_US or not self._voices:
             return None
         counts = Counter(claimed for claimed, _ in self._voices.values())
         winner, voices = counts.most_common(1)[0]

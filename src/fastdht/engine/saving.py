@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +21,9 @@ from fastdht.engine.engine import Engine
 from fastdht.engine.upkeep import Bootstrap, Upkeep
 from fastdht.errors import PersistError
 from fastdht.persist.files import NewerFile, write_file
-from fastdht.persist.state import MAX_CONTACTS, SavedContact, SavedSocket, SavedState, format_state, load_state
+from fastdht.persist.state import (
+    MAX_CONTACTS, Capability, SavedContact, SavedSocket, SavedState, format_state, load_state)
+from fastdht.persist.stores import SavedStores, format_stores, load_stores
 from fastdht.types import Endpoint, NodeId
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ JITTER = 0.25                   # many nodes on one disk do not write at once
 PINGS_AT_ONCE = 24              # 240 a second: far below any limit of a router, and 500 contacts take two seconds
 PING_GAP_S = 0.1
 ENTRY_CONTACTS = 16             # saved contacts that the first join starts from
+MAX_CAPABLE = 4000              # contacts whose capabilities are remembered: more than tables hold
 POOR_TABLE = 100                # contacts; below, saved ones that have not answered are kept in the file
 
 
@@ -51,10 +54,17 @@ class SavedHosts:
 
 
 class Saver:
-    """Keeps one node's file; `wall` gives wall time in seconds."""
+    """Keeps one node's file, and with `has_stores` what it stores for others in `<file>.stores`.
 
-    def __init__(self, path: Path, wall: Callable[[], float]) -> None:
+    `wall` gives wall time in seconds.
+    """
+
+    def __init__(self, path: Path, wall: Callable[[], float], *, has_stores: bool = False) -> None:
         self.path = path
+        self.stores_path = path.with_name(f"{path.name}.stores")
+        self._has_stores = has_stores
+        self._stores = SavedStores()
+        self._capabilities: dict[Endpoint, int] = {}    # of MAX_CAPABLE contacts; the longest unseen goes first
         self.state = SavedState()
         self._wall = wall
         self._may_write = True
@@ -69,9 +79,11 @@ class Saver:
         self._sockets, self._tasks, self._may_write = [], [], True
         try:
             self.state = load_state(self.path)
+            if self._has_stores:
+                self._stores = load_stores(self.stores_path)
         except NewerFile as error:
             log.warning("%s; starting without, and the file stays as it is", error)
-            self.state, self._may_write = SavedState(), False
+            self.state, self._stores, self._may_write = SavedState(), SavedStores(), False
 
     def recall(self, bind: Endpoint) -> SavedSocket:
         """What is known of a bound address from earlier; contacts are those of its family."""
@@ -82,8 +94,24 @@ class Saver:
         return SavedSocket(str(bind), found.id, found.external, contacts)
 
     def add(self, saved: SavedSocket, engine: Engine, upkeep: Upkeep) -> None:
-        """Save what this socket learns, from now on."""
+        """Save what this socket learns, from now on, and give back what it stored."""
         self._sockets.append((saved.bind, engine, upkeep, saved.contacts))
+        dumps = self._stores.of(saved.bind)
+        if dumps is None:
+            return
+        away_us = max(0, int((self._wall() - self._stores.saved_at) * 1_000_000))
+        try:
+            engine.core.load_peers(dumps[0], engine.clock(), away_us)
+            engine.core.items.load(dumps[1], engine.clock(), away_us)
+        except ValueError as error:
+            log.warning("%s: what %s had stored cannot be used: %s", self.stores_path, saved.bind, error)
+
+    def note(self, endpoint: Endpoint, capability: Capability) -> None:
+        """Remember what a contact has been seen to do."""
+        known = self._capabilities.pop(endpoint, 0)
+        self._capabilities[endpoint] = known | capability
+        if len(self._capabilities) > MAX_CAPABLE:
+            del self._capabilities[next(iter(self._capabilities))]
 
     def entries(self) -> tuple[bytes, ...]:
         """Saved contacts that a first lookup may ask, of each socket."""
@@ -107,27 +135,37 @@ class Saver:
 
     def save(self) -> None:
         """Write the file now; a failure is said once, and the next call tries again."""
-        self._write(format_state(self.snapshot()))
+        self._write(self._files())
 
     def snapshot(self) -> SavedState:
         """What would be saved now."""
-        sockets = [snapshot_socket(*each) for each in self._sockets]
+        sockets = [snapshot_socket(*each, self._capabilities) for each in self._sockets]
         return SavedState(tuple(sockets), int(self._wall()))
+
+    def _files(self) -> list[tuple[Path, bytes]]:
+        """Each file and its whole content."""
+        files = [(self.path, format_state(self.snapshot()))]
+        if self._has_stores:
+            dumps = tuple((bind, engine.core.dump_peers(engine.clock()), engine.core.items.dump())
+                          for bind, engine, *_ in self._sockets)
+            files.append((self.stores_path, format_stores(SavedStores(int(self._wall()), dumps))))
+        return files
 
     async def _run(self) -> None:
         delay = FIRST_SAVE_S
         while True:
             await asyncio.sleep(delay * (1 + JITTER * (2 * self._rng.random() - 1)))
             delay = SAVE_S
-            data = format_state(self.snapshot())
-            await asyncio.get_running_loop().run_in_executor(None, self._write, data)   # a disk may take its time
+            files = self._files()
+            await asyncio.get_running_loop().run_in_executor(None, self._write, files)  # a disk may take its time
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, files: Sequence[tuple[Path, bytes]]) -> None:
         if not self._may_write:
             return
         try:
             with self._writing:
-                write_file(self.path, data)
+                for path, data in files:
+                    write_file(path, data)
             self._has_complained = False
         except PersistError as error:
             if not self._has_complained:
@@ -150,7 +188,8 @@ def ignore(outcome: object) -> None:
     """The core has filed the answer already."""
 
 
-def snapshot_socket(bind: str, engine: Engine, upkeep: Upkeep, earlier: Sequence[SavedContact]) -> SavedSocket:
+def snapshot_socket(bind: str, engine: Engine, upkeep: Upkeep, earlier: Sequence[SavedContact],
+                    capabilities: Mapping[Endpoint, int]) -> SavedSocket:
     """Contacts in good standing before questionable ones, fast ones first; bad ones are left out."""
     known = {found.endpoint: found for found in earlier}
     entries = [entry for entry in engine.core.table.contacts() if entry[2] != "bad"]
@@ -159,7 +198,8 @@ def snapshot_socket(bind: str, engine: Engine, upkeep: Upkeep, earlier: Sequence
     for node_id, packed, _, rtt_us, _ in entries:
         endpoint = Endpoint.unpack(packed)
         before = known.pop(endpoint, None)
-        contacts.append(SavedContact(endpoint, NodeId(node_id), rtt_us, before.capabilities if before else 0))
+        able = capabilities.get(endpoint, 0) | (before.capabilities if before else 0)
+        contacts.append(SavedContact(endpoint, NodeId(node_id), rtt_us, able))
     if len(contacts) < POOR_TABLE:
         contacts += known.values()
     external = upkeep.external.adopted

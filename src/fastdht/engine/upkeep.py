@@ -24,6 +24,7 @@ from fastdht.config import MINUTE_US, SECOND_US, LookupConfig
 from fastdht.engine.bridge import Walk
 from fastdht.engine.engine import Engine
 from fastdht.engine.external import ExternalAddress
+from fastdht.engine.secrets import SharedSecrets
 from fastdht.types import ID_SIZE, NodeId
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class Upkeep:
 
     def __init__(self, engine: Engine, family: int, bootstrap: Bootstrap, lookup: LookupConfig, rng: Random,
                  suspended: Callable[[], int], *, keep_id: bool = False,
-                 reopen: Callable[[], None] | None = None) -> None:
+                 reopen: Callable[[], None] | None = None, pings: int = PINGS_PER_TICK,
+                 secrets: SharedSecrets | None = None) -> None:
         self.engine = engine
         self.family = family
         self.external = ExternalAddress()
@@ -63,6 +65,9 @@ class Upkeep:
         self._suspended = suspended
         self._keep_id = keep_id
         self._reopen = reopen
+        self._pings = pings
+        self._secrets = secrets
+        self._step = -1             # of the shared secret in use
         self._slept_us = suspended()
         self._candidate_wait_us = engine.core.table.candidate_wait_us
         self._walks: set[Walk] = set()
@@ -102,9 +107,9 @@ class Upkeep:
         self._ticks += 1
         self._watch(now)
         core.table.candidate_wait_us = 0 if len(core.table) < SPARSE_CONTACTS else self._candidate_wait_us
-        if core.ping_questionable(PINGS_PER_TICK, now):
+        if core.ping_questionable(self._pings, now):
             self.engine.kick()
-        if now - self._rotated_us >= TOKEN_ROTATION_US:
+        if now - self._rotated_us >= TOKEN_ROTATION_US or self._secrets is not None:
             self._rotate(now)
         core.expire_peers(64, now)
         core.expire_items(64, now)
@@ -119,7 +124,14 @@ class Upkeep:
                 self._walk(NodeId(target))
 
     def _rotate(self, now: int) -> None:
-        self.engine.core.rotate_token_secret(self._rng.randbytes(16), now)
+        """Change the token secret; a shared one only when its step has come."""
+        secret = self._rng.randbytes(16)
+        if self._secrets is not None:
+            step = self._secrets.step
+            if step == self._step:
+                return
+            self._step, secret = step, self._secrets.derive(step)
+        self.engine.core.rotate_token_secret(secret, now)
         self._rotated_us = now
 
     def _watch(self, now: int) -> None:

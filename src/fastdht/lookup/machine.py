@@ -53,7 +53,8 @@ class Machine:
     def step(self, in_flight: int, fresh: int, pending: int, answered: int, flags: int) -> int:
         """How many more to ask (> 0), WAIT or FINISHED; counts are over the closest that have not failed."""
         if flags & FLAG_LATE:
-            return self.end(LATE)
+            self.state = LATE
+            return FINISHED
         if fresh and not flags & FLAG_EXHAUSTED:
             if answered:
                 self.state = CONVERGING
@@ -64,8 +65,5 @@ class Machine:
         if pending:
             self.state = CLOSING
             return WAIT
-        return self.end(EXHAUSTED if fresh else DONE)
-
-    def end(self, state: LookupState) -> int:
-        self.state = state
+        self.state = EXHAUSTED if fresh else DONE
         return FINISHED

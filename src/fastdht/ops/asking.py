@@ -16,8 +16,9 @@ from fastdht.engine.engine import Engine, Outcome
 from fastdht.engine.names import HostList
 from fastdht.engine.saving import Saver
 from fastdht.errors import ConfigError, DHTError, NoResponse, RemoteError
+from fastdht.persist.state import Capability
 from fastdht.stats import ClosestContact, LookupReport, WriteOutcome
-from fastdht.types import Endpoint, NodeId
+from fastdht.types import Contact, Endpoint, NodeId
 
 PING, FIND_NODE, GET_PEERS, ANNOUNCE_PEER, GET, PUT, SAMPLE_INFOHASHES = range(7)
 MAX_DIRECT = 96         # nodes that one call may ask directly
@@ -77,9 +78,14 @@ class Asking:
     def _entry_hosts(self) -> tuple[bytes, ...]:
         """Numeric bootstrap hosts and saved contacts, for as long as the tables are empty."""
         for engine in self._engines:
-            if len(engine.core.table):
+            if engine.core.has_contacts():
                 return ()
         return self._hosts.numeric() + (self._saver.entries() if self._saver is not None else ())
+
+    def _note(self, contact: Contact, capability: Capability) -> None:
+        """What a contact has done is kept for the next run."""
+        if self._saver is not None:
+            self._saver.note(contact.endpoint, capability)
 
     async def _write_to(self, found: ClosestContact, method: int, **arguments: Any) -> tuple[WriteOutcome, bool]:
         """Write to one node; a lost datagram is worth one repetition, as the token stays good for minutes.

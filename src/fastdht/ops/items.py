@@ -20,6 +20,7 @@ from fastdht.errors import DHTError, LocalProtocolError, NotFound, WriteRejected
 from fastdht.items import (
     KEY_SIZE, MAX_SEQ, ItemReader, Signer, check_salt, check_seq, check_size, check_value, make_item, sign_item)
 from fastdht.ops.asking import GET, PUT, Asking, writable
+from fastdht.persist.state import Capability
 from fastdht.stats import ClosestContact, ItemCopy, ItemReport, LookupReport, WriteOutcome, WriteReport
 from fastdht.types import Endpoint, Item, NodeId
 
@@ -137,6 +138,8 @@ class ItemCalls(Asking):
         outcome, is_repeated = await self._write_to(
             found, PUT, target=bytes(item.target), value=item.raw, key=item.public_key, salt=item.salt or None,
             seq=item.seq, signature=item.signature, cas=cas)
+        if outcome.accepted:
+            self._note(found.contact, Capability.ITEMS)
         if is_repeated and outcome.is_conflict and await self._holds(found, item):
             return WriteOutcome(found.contact, None)
         return outcome

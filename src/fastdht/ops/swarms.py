@@ -13,6 +13,7 @@ from fastdht.config import SECOND_US
 from fastdht.engine.bridge import Answer
 from fastdht.errors import ConfigError, LookupFailed
 from fastdht.ops.asking import GET_PEERS, SAMPLE_INFOHASHES, Asking
+from fastdht.persist.state import Capability
 from fastdht.stats import NodeSamples, Samples, ScrapeAnswer, Swarm, SwarmCount
 from fastdht.types import ID_SIZE, Endpoint, InfoHash, NodeId
 
@@ -36,6 +37,9 @@ class SwarmCalls(Asking):
             report = await lookup
         finally:
             lookup.cancel()
+        for each in answers:
+            if each.peers is not None:
+                self._note(each.contact, Capability.SCRAPE)
         return Swarm(InfoHash(info_hash), count_of(union.seeds), count_of(union.peers), tuple(answers), report)
 
     async def scrape_many(self, info_hashes: Iterable[bytes], *, concurrency: int = 16) -> AsyncIterator[Swarm]:
@@ -84,6 +88,8 @@ class SwarmCalls(Asking):
             report = await lookup
         finally:
             lookup.cancel()
+        for node in nodes:
+            self._note(node.contact, Capability.SAMPLES)
         return Samples(NodeId(target), tuple(nodes), report)
 
 

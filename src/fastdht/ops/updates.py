@@ -55,7 +55,8 @@ class Updates(ItemCalls):
         """Each torrent that this key and salt come to name, newest known first; for ever: `async for`, then `break`.
 
         seq: only what is newer. every: seconds between polls, at least 10. republish: put the present item again
-        once an hour (BEP 46 asks it of followers). A network that does not answer is waited for. Raises LocalProtocolError or ConfigError for arguments outside their limits.
+        once an hour (BEP 46 asks it of followers). A network that does not answer is waited for. Raises
+        LocalProtocolError or ConfigError for arguments outside their limits.
         """
         check_size("public key", public_key, KEY_SIZE)
         check_salt(salt)
