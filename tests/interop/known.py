@@ -101,3 +101,14 @@ KNOWN: Known = {
     (NETWORK, "stored"): {"rtorrent": ("port swapped", SWAPPED)},
     (NETWORK, "found again"): {"rtorrent": ("misread", MISREAD)},
 }
+
+# Peer → check of `fastdht conform` → what it says, and the reason.
+DEVIATIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "libtorrent": {
+        "unknown-method": ("error 203 unknown message",
+                           "to it a query it does not know is one whose arguments are wrong"),
+        "put-equal-seq": ("answered as if nothing were wrong",
+                          "it keeps the old value, but says that it has taken the new one"),
+        "short-error": ("an error of", "it tells its version and our port in each error, and measures none"),
+    },
+}
