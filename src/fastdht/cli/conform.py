@@ -82,12 +82,22 @@ def print_report(report: Report) -> None:
     table.add_column("rule, and what is wrong")
     for bep, group in groupby(report.results, lambda result: result.bep):
         table.add_row(Text(f"BEP {bep}" if bep else NO_BEP, style="bold cyan"), "", "")
-        for result in group:
-            style = "bold red" if result.is_deviation else STYLES[result.verdict]
-            table.add_row(Text(f"  {result.name}"), Text(result.verdict, style=style), explain(result))
+        add_rows(table, list(group))
         table.add_section()
     console.print(table)
     console.print(Text(summary(report), style="bold red" if report.deviations else "bold green"))
+
+
+def add_rows(table: Table, group: list[Result]) -> None:
+    """The results of one BEP; of what was not asked for one reason or another, only the first in full."""
+    for verdict in Verdict:
+        results = [result for result in group if result.verdict is verdict]
+        shown = results[:1] if verdict in (Verdict.UNSUPPORTED, Verdict.SKIPPED) else results
+        for result in shown:
+            style = "bold red" if result.is_deviation else STYLES[verdict]
+            table.add_row(Text(f"  {result.name}"), Text(verdict, style=style), explain(result))
+        if others := [result.name for result in results[len(shown):]]:
+            table.add_row(Text("  …"), Text(verdict, style=STYLES[verdict]), Text(", ".join(others), style="dim"))
 
 
 def explain(result: Result) -> Text:

@@ -22,7 +22,7 @@ from fastdht.errors import DecodeError
 K = 8                   # contacts of a reply
 ID_SIZE = 20
 NO_BENCODE = b"d1:ad2:id20:" + bytes(50)        # it begins like a query
-NOBODY = bytes(2)       # a tid that no query of ours has
+NOBODY = b"none"         # a tid of no query; of 4 bytes, as some are hurt by others in replies
 
 
 def judge_pong(scene: Scene, answer: Answer) -> Outcome:
@@ -186,14 +186,6 @@ READS = (
     Check(5, "no-target", "find_node without `target` is refused with 203", ask_with(method="find_node"), refuses(203)),
     Check(5, "short-target", "a `target` of 19 bytes is refused with 203",
           ask_with(method="find_node", target=bytes(19)), refuses(203)),
-    Check(5, "not-bencode", "what is no bencode is not answered", lambda scene: Raw(NO_BENCODE), stays_silent,
-          if_silent=CONFORMS),
-    Check(5, "no-kind", "a message without `y` is not answered", ask_with({"y": None}), stays_silent,
-          if_silent=CONFORMS),
-    Check(5, "stray-reply", "a reply to no query is not answered",
-          lambda scene: {**PAD, "r": {"id": scene.id}, "t": NOBODY, "y": "r"}, stays_silent, if_silent=CONFORMS),
-    Check(5, "stray-error", "an error to no query is not answered",
-          lambda scene: {**PAD, "e": [203, "stray"], "t": NOBODY, "y": "e"}, stays_silent, if_silent=CONFORMS),
 )
 WRITES = (
     Check(5, "announce-forged", "an announce with a wrong token is refused with 203", announce_forged, refuses(203),
@@ -208,6 +200,17 @@ WRITES = (
           needs=("token",), writes=True),
     Check(5, "implied-port", "implied_port stores the port of the datagram", ask_implied, judge_values(True),
           needs=("announce-implied",), writes=True),
+)
+# Asked last: some put whoever sends such things on a list of the wicked, and hear no more of them.
+STRAYS = (
+    Check(5, "not-bencode", "what is no bencode is not answered", lambda scene: Raw(NO_BENCODE), stays_silent,
+          if_silent=CONFORMS),
+    Check(5, "no-kind", "a message without `y` is not answered", ask_with({"y": None}), stays_silent,
+          if_silent=CONFORMS),
+    Check(5, "stray-reply", "a reply to no query is not answered",
+          lambda scene: {**PAD, "r": {"id": scene.id}, "t": NOBODY, "y": "r"}, stays_silent, if_silent=CONFORMS),
+    Check(5, "stray-error", "an error to no query is not answered",
+          lambda scene: {**PAD, "e": [203, "stray"], "t": NOBODY, "y": "e"}, stays_silent, if_silent=CONFORMS),
 )
 LOOKS = (
     Check(5, "values-form", "values are a list of strings, one each peer", look=look_values),

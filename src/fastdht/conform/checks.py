@@ -63,6 +63,8 @@ def shown(value: object) -> str:
     """A value from the network, short enough for a table."""
     if value is None:
         return "missing"
+    if value == b"":
+        return "empty"
     text = value.hex() if isinstance(value, bytes) else repr(value)
     kept = text if len(text) <= 44 else f"{text[:40]}…"
     return f"{kept} ({len(value)} bytes)" if isinstance(value, bytes) else kept

@@ -64,7 +64,7 @@ class Examination:
     def _obstacle(self, check: Check) -> Outcome | None:
         """Why it cannot be asked, if so."""
         if check.writes and not self._writes:
-            return skipped("it writes")
+            return skipped("it writes, which was not wanted")
         for name in check.needs:
             verdict, reason = self._outcomes[name]
             if verdict is Verdict.UNSUPPORTED:

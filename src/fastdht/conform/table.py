@@ -12,7 +12,7 @@ from fastdht.conform.checks import Check
 
 CHECKS: tuple[Check, ...] = (
     *bep5.READS, *families.READS, *traffic.READS, *swarms.SAMPLES, *items.READS,
-    *bep5.WRITES, *swarms.WRITES, *items.WRITES,
+    *bep5.WRITES, *swarms.WRITES, *items.WRITES, *bep5.STRAYS,
     *bep5.LOOKS, *families.LOOKS, *traffic.LOOKS,
 )
 BEPS = tuple(sorted({check.bep for check in CHECKS}))
