@@ -17,6 +17,7 @@ from fastdht.cli.params import RATE, TIMEOUT, Checked, HostPort, parse_host_port
 from fastdht.cli.render import emit_json, emit_remark
 from fastdht.cli.run import run_async
 from fastdht.conform import BEPS, Report, Result, Scene, Verdict, examine, open_asker, select
+from fastdht.errors import DHTError
 from fastdht.types import Endpoint
 
 TARGET = Checked("host:port", parse_host_port)
@@ -66,8 +67,11 @@ def conform(node: HostPort, beps: tuple[str, ...], writes: bool, rate: float, ti
 
 
 async def resolve(node: HostPort) -> Endpoint:
-    """The first address of a name."""
-    found = await asyncio.get_running_loop().getaddrinfo(node.host, node.port, type=socket.SOCK_DGRAM)
+    """The first address of a name. Raises DHTError when it has none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(node.host, node.port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise DHTError(f"{node.host}: {error.strerror or error}") from None
     ip, port = found[0][4][:2]
     return Endpoint(str(ip), int(port))
 

@@ -13,8 +13,9 @@ from fastdht import __version__
 from fastdht.cli.options import NodeOption
 
 PROGRAM = "fastdht"
-# Characters that roff reads as something else: requests, escapes, and ASCII that it prints as typographic marks.
-SPECIAL = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", '"': r"\(dq"}
+# Characters that roff reads as something else: requests, escapes, ASCII that it prints as typographic marks, and the
+# one of ours that a terminal of ASCII only would lack.
+SPECIAL = {"…": "...", "\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", '"': r"\(dq"}
 EXIT_STATUS = (("0", "Done."), ("1", "The operation failed."), ("2", "Wrong usage."), ("130", "Interrupted."))
 
 Rows = Sequence[tuple[str, str]]

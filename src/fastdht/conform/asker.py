@@ -39,6 +39,8 @@ class Asker(asyncio.DatagramProtocol):
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._free_at - loop.time())
         self._free_at = loop.time() + self._interval_s
+        while not self._arrived.empty():        # whatever it is, it answers something else
+            self._arrived.get_nowait()
         self._send(datagram)
         try:
             async with asyncio.timeout(self._timeout_s):
