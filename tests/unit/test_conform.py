@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from random import Random
 
 import pytest
 
+from fastdht import bencode
 from fastdht.conform import CHECKS, Report, Scene, Verdict, examine
 from fastdht.errors import NoResponse
 from fastdht.types import Endpoint
@@ -143,3 +145,24 @@ def test_scene_when_seeded_alike_then_asks_the_same(seed):
     report_of(first, seed)
     report_of(second, seed)
     assert first.datagrams == second.datagrams
+
+
+def test_node_when_its_answers_are_garbled_then_nothing_raises(seed):
+    """Any value of an answer, at any depth, replaced by one of another type or size, or taken away."""
+    rng = Random(seed)
+    values = (0, -1, 2**70, b"", b"x", bytes(19), bytes(5000), b"\xff" * 6, [], [[]], {}, {b"": 1}, [203], None)
+
+    def garble(value):
+        if isinstance(value, dict) and value and rng.random() < 0.8:
+            key = rng.choice(list(value))
+            changed = garble(value[key])
+            return {name: each for name, each in {**value, key: changed}.items() if each is not None}
+        return rng.choice(values)
+
+    def change(node, query, right):
+        garbled = right if right is None or rng.random() < 0.5 else garble(right)
+        return garbled if isinstance(garbled, dict) else bencode.encode(garbled or b"")
+
+    for turn in range(40):
+        report = report_of(node_of(rng.choice([(NODE4, ID4, ASKER4), (NODE6, ID6, ASKER6)]), change), seed + turn)
+        json.dumps(report.as_dict())
