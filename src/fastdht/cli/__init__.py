@@ -30,7 +30,7 @@ COMMANDS = {
     "closest-stores": ("fastdht.cli.nodes", "Find the nodes that keep items for a target."),
     "compat": ("fastdht.cli.compat", "Take the single-dash flags of mh-cbon/dht."),
     "completion": ("fastdht.cli.shell", "Print what makes a shell complete commands and options."),
-    "conform": ("fastdht.cli.conform", "Check any node against the BEPs, from outside."),
+    "conform": ("fastdht.cli.conform", "Ask a node everything the BEPs define, and name each deviation."),
     "doctor": ("fastdht.cli.doctor", "Find out how well the DHT works from here."),
     "find-node": ("fastdht.cli.nodes", "Find the nodes closest to an id."),
     "follow": ("fastdht.cli.updates", "Print each torrent that a key comes to name (BEP 46)."),
