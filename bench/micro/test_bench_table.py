@@ -15,7 +15,8 @@ OWN = bytes([0x5A] * 20)
 def make_table(k: int, count: int, extended: bool = False) -> RoutingTable:
     """A table of `count` contacts, fed with ids ever closer to its own."""
     rng = random.Random(k)
-    table = RoutingTable(OWN, 4, k=k, seed=1, extended=extended, bucket_subnet_limit=0, table_subnet_limit=0)
+    table = RoutingTable(OWN, 4, k=k, seed=1, extended=extended, bucket_subnet_limit=0, table_subnet_limit=0,
+                         network_limit=0)
     while len(table) < count:
         bits = max(8, 160 - int(rng.expovariate(0.08)))
         node_id = (int.from_bytes(OWN, "big") ^ rng.getrandbits(bits)).to_bytes(20, "big")

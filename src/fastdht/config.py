@@ -55,6 +55,7 @@ class TableConfig(Arguments):
     only_secure: bool = False           # keep nobody whose id does not fit his address (BEP 42)
     bucket_subnet_limit: int | None = None  # contacts of one /24 or /56 per bucket; None: 1 or 2; 0: no limit
     table_subnet_limit: int = 8         # and per table
+    network_limit: int = 5              # contacts of one /16 or /32 per table: at most a tenth of a small one; 0: none
     questionable_us: int = 15 * MINUTE_US   # silence after which a contact is pinged (BEP 5)
     candidate_wait_us: int = 90 * SECOND_US  # before a stranger is pinged: a router's mapping must have lapsed
     max_failures: int = 3               # unanswered queries in a row that make a contact bad
@@ -189,6 +190,7 @@ class CoreConfig:
         return replace(
             self,
             throttle=ThrottleConfig.off(),
+            table=replace(self.table, network_limit=0),
             peers=replace(self.peers, peers_per_subnet=self.peers.peers_per_info_hash,
                           info_hashes_per_ip=self.peers.max_info_hashes,
                           info_hashes_per_subnet=self.peers.max_info_hashes,

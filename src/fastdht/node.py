@@ -45,7 +45,8 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
 
     bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
     bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
-    allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine).
+    allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine); a node
+    that has some keeps any number of contacts of one /16, as a network of one's own may stand in it.
     node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
     blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43).
     limits: "node", or "off" to lift every rate limit.
@@ -237,9 +238,11 @@ def node_config(config: CoreConfig, allowed_nets: tuple[str, ...], read_only: bo
     timeout_us = int(query_timeout * SECOND_US)
     if not 1 <= k <= 128:
         raise ConfigError(f"k is {k}; 1 to 128")
+    table = replace(config.table, k=k) if k != TableConfig().k else config.table
+    if allowed_nets:                    # a network of one's own may well stand in one /16
+        table = replace(table, network_limit=0)
     config = replace(config, allowed_nets=config.allowed_nets + allowed_nets, read_only=config.read_only or read_only,
-                     timeout_us=timeout_us, stall_us=min(config.stall_us, timeout_us),
-                     table=replace(config.table, k=k) if k != TableConfig().k else config.table)
+                     timeout_us=timeout_us, stall_us=min(config.stall_us, timeout_us), table=table)
     return config.limits_off() if limits == "off" else config
 
 

@@ -29,15 +29,17 @@ def distance(a: bytes, b: bytes) -> int:
 
 class SlowTable:
     def __init__(self, own_id: bytes, family: int, *, k: int, replacements: int, max_buckets: int, one_per_ip: bool,
-                 bucket_subnet_limit: int, table_subnet_limit: int, questionable_us: int, candidate_wait_us: int,
+                 bucket_subnet_limit: int, table_subnet_limit: int, network_limit: int, questionable_us: int, candidate_wait_us: int,
                  max_failures: int) -> None:
         self.own_id, self.k, self.replacements, self.max_buckets = own_id, k, replacements, max_buckets
         self.one_per_ip = one_per_ip
         self.bucket_subnet_limit, self.table_subnet_limit = bucket_subnet_limit, table_subnet_limit
+        self.network_limit = network_limit
         self.questionable_us, self.candidate_wait_us = questionable_us, candidate_wait_us
         self.max_failures = max_failures
-        # Bytes of the address that name what a limit counts: an IP or /64, a /24 or /56, a /24 or /48.
+        # Bytes of the address that name what a limit counts: an IP or /64, a /24 or /56, a /24 or /48, a /16 or /32.
         self.ip_bytes, self.bucket_net_bytes, self.table_net_bytes = (4, 3, 3) if family == 4 else (8, 7, 6)
+        self.network_bytes = 2 if family == 4 else 4
         self.packed_size = 6 if family == 4 else 18
         self.entries: list[SlowEntry] = []
         self.bucket_count = 1
@@ -169,7 +171,7 @@ class SlowTable:
                 if e.role != "candidate" and e.failures == 0:
                     return False
                 self.remove(e)
-        for _ in range(2):              # the bucket may be crowded, and then the table
+        for _ in range(3):              # the bucket may be crowded, then the table by a subnet, then by a network
             crowd = self.crowd(self.bucket(node_id), packed, "live", "replacement")
             if crowd is None:
                 return True
@@ -189,6 +191,10 @@ class SlowTable:
                if e.role in roles and e.packed[: self.table_net_bytes] == packed[: self.table_net_bytes]]
         if self.table_subnet_limit and len(far) >= self.table_subnet_limit:
             return far
+        wide = [e for e in self.entries
+                if e.role in roles and e.packed[: self.network_bytes] == packed[: self.network_bytes]]
+        if self.network_limit and len(wide) >= self.network_limit:
+            return wide
         return None
 
     def same_ip(self, e: SlowEntry, packed: bytes) -> bool:

@@ -36,6 +36,7 @@ class Pair:
     def __init__(self, family: int, seed: int, **options: int) -> None:
         settings_of_both = {"k": 2, "replacements": 2, "max_buckets": 5, "one_per_ip": True,
                             "bucket_subnet_limit": 1 if family == 4 else 2, "table_subnet_limit": 3,
+                            "network_limit": 0,
                             "questionable_us": 900 * SECOND, "candidate_wait_us": 90 * SECOND, "max_failures": 3}
         settings_of_both.update(options)
         self.fast = RoutingTable(OWN, family, seed=seed, **settings_of_both)    # type: ignore[arg-type]
@@ -98,6 +99,9 @@ def check_laws(table: RoutingTable, options: dict[str, int], family: int) -> Non
         assert max(Counter(c[1][:ip_bytes] for c in everyone).values(), default=0) <= 1
     if options["table_subnet_limit"]:
         assert max(Counter(c[1][:net_bytes] for c in contacts).values(), default=0) <= options["table_subnet_limit"]
+    if options["network_limit"]:
+        network_bytes = 2 if family == 4 else 4
+        assert max(Counter(c[1][:network_bytes] for c in contacts).values(), default=0) <= options["network_limit"]
     sizes = table.bucket_sizes()
     assert len(sizes) <= options["max_buckets"]
     assert all(live <= room and waiting <= options["replacements"] for live, room, waiting in sizes)
@@ -106,12 +110,13 @@ def check_laws(table: RoutingTable, options: dict[str, int], family: int) -> Non
 class Tables(RuleBasedStateMachine):
     @initialize(family=st.sampled_from([4, 6]), k=st.integers(1, 4), replacements=st.integers(0, 3),
                 max_buckets=st.integers(1, 6), one_per_ip=st.booleans(), in_bucket=st.integers(0, 2),
-                in_table=st.integers(0, 4))
+                in_table=st.integers(0, 4), in_network=st.sampled_from([0, 1, 5, 9]))
     def start(self, family: int, k: int, replacements: int, max_buckets: int, one_per_ip: bool, in_bucket: int,
-              in_table: int) -> None:
+              in_table: int, in_network: int) -> None:
         self.addresses = V4 if family == 4 else V6
         self.pair = Pair(family, 1, k=k, replacements=replacements, max_buckets=max_buckets, one_per_ip=one_per_ip,
-                         bucket_subnet_limit=in_bucket, table_subnet_limit=in_table)
+                         bucket_subnet_limit=in_bucket, table_subnet_limit=in_table,
+                         network_limit=in_network)
 
     @rule(node_id=st.sampled_from(IDS), address=st.integers(0, 1000), rtt_us=st.integers(0, 2**32 - 1))
     def reply(self, node_id: bytes, address: int, rtt_us: int) -> None:
@@ -203,7 +208,8 @@ def test_closest_in_a_full_table_equals_sorting_all_good_contacts(family: int, k
     seed = k + family
     print(f"seed {seed}")
     rng = random.Random(seed)
-    table = RoutingTable(OWN, family, k=k, seed=seed, extended=extended, table_subnet_limit=0, bucket_subnet_limit=0)
+    table = RoutingTable(OWN, family, k=k, seed=seed, extended=extended, table_subnet_limit=0, bucket_subnet_limit=0,
+                         network_limit=0)
     now_us = 0
     for _ in range(4000):
         now_us += SECOND // 4
@@ -230,7 +236,7 @@ def test_table_moved_to_other_ids_keeps_its_laws_and_whom_it_has_room_for(extend
     print(f"seed {seed}")
     rng = random.Random(seed)
     options = {"k": 8, "replacements": 8, "max_buckets": 40, "table_subnet_limit": 0, "one_per_ip": True,
-               "bucket_subnet_limit": 0}
+               "bucket_subnet_limit": 0, "network_limit": 0}
     table = RoutingTable(OWN, 4, seed=seed, extended=extended, **options)       # type: ignore[arg-type]
     for now_s in range(3000):
         table.reply_from(*random_contact(rng, 4), 1, now_s * SECOND // 10)

@@ -10,10 +10,11 @@ import asyncio
 import functools
 import math
 from bisect import insort
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from random import Random
-from typing import Self
+from typing import Literal, Self
 
 from fastdht.config import CoreConfig
 from fastdht.crypto import BEP44_TEST
@@ -115,11 +116,11 @@ class Population:
             self._remove(member.contact)
             await member.node.close()
 
-    async def whole(self, number: int) -> Node:
-        """A whole node, started and joined, outside the population."""
+    async def whole(self, number: int, limits: Literal["node", "off"] = "node") -> Node:
+        """A whole node, started and joined, outside the population; one that only measures has no limits."""
         hosts = [str(member.contact.endpoint) for member in self.rng.sample(self.members, 8)]
         node = Node(str(builders.endpoint(WHOLE + number)), bootstrap=hosts, config=CoreConfig(), clock=self.loop.clock,
-                    entropy=self.rng.randbytes, transport=self.network.open)
+                    entropy=self.rng.randbytes, transport=self.network.open, limits=limits)
         await node.start()
         await node.joined()
         return node
@@ -181,19 +182,21 @@ class Kept:
 
     @classmethod
     def make(cls, count: int, rng: Random) -> Kept:
-        items = [make_item(b"value %d" % at) if at % 2 else sign_item(BEP44_TEST, at, seq=at, salt=b"%d" % at)
-                 for at in range(count)]
+        salts = [rng.randbytes(8) for _ in range(count)]
+        items = [make_item(salt) if at % 2 else sign_item(BEP44_TEST, at, seq=at, salt=salt)
+                 for at, salt in enumerate(salts)]
         return cls([InfoHash(rng.randbytes(20)) for _ in range(count)], items)
 
 
 @dataclass
 class Findings:
-    """The share of all kept things that was found at each sampled minute."""
+    """The share of all kept things that was found at each sampled minute, and how often each was missed."""
 
     shares: list[float] = field(default_factory=list)
+    missed: Counter[str] = field(default_factory=Counter)
 
     async def sample(self, seeker: Node, keeper: Endpoint, kept: Kept) -> None:
-        """Look for everything within a minute, evenly: all at once, the seeker's own limits would refuse queries."""
+        """Look for everything within a minute, evenly."""
         async def has_peer(info_hash: InfoHash) -> bool:
             return Endpoint(keeper.ip, PORT) in (await seeker.get_peers(info_hash)).values
 
@@ -213,6 +216,8 @@ class Findings:
         gap_s = SAMPLE_S / len(finds)
         found = await asyncio.gather(*(is_found(at, find) for at, find in enumerate(finds)))
         self.shares.append(sum(found) / len(found))
+        targets = [*kept.info_hashes, *(item.target for item in kept.items)]
+        self.missed.update(str(target) for target, is_there in zip(targets, found) if not is_there)
 
 
 def datagrams(node: Node) -> int:

@@ -15,7 +15,8 @@ OWN = bytes(20)[:-1] + b"\x01"
 
 
 def make_table(**options: int) -> RoutingTable:
-    return RoutingTable(OWN, 4, **{"seed": 1, **options})   # type: ignore[arg-type]
+    """Without a limit for networks: endpoint() puts 256 subnets into one."""
+    return RoutingTable(OWN, 4, **{"seed": 1, "network_limit": 0, **options})   # type: ignore[arg-type]
 
 
 def endpoint(number: int, port: int = 6881) -> bytes:
@@ -205,15 +206,47 @@ def test_subnet_of_65_000_ids_holds_at_most_eight_places() -> None:
     table.check_invariants()
 
 
-def test_attacker_with_a_16_and_65_000_ids_displaces_no_honest_contact() -> None:
-    table, rng = make_table(), random.Random(3)
+@pytest.mark.parametrize("extended", [0, 1])
+@pytest.mark.parametrize("is_aimed", [False, True])
+def test_attacker_with_a_16_and_65_000_ids_holds_at_most_a_tenth_of_the_table(is_aimed: bool, extended: int) -> None:
+    """Also with ids made for the buckets near ours, which honest contacts leave empty."""
+    table, rng = make_table(network_limit=5, extended=extended), random.Random(3)
     for i in range(300):
-        table.reply_from(rng.randbytes(20), endpoint(rng.randrange(1 << 20)), 1, i)
+        table.reply_from(rng.randbytes(20), bytes([20 + i % 200, i // 2, i % 256, 1, 26, 225]), 1, i)
     honest = set(live(table))
+    assert len(honest) >= 48
     for i in range(65_000):
-        table.reply_from(rng.randbytes(20), bytes([200, 1]) + rng.randbytes(2) + b"\x1a\xe1", 1, 300 + i)
-    assert honest <= set(live(table))
-    assert max(Counter(packed[:3] for packed in live(table)).values()) <= 8
+        node_id = near_id(rng.randrange(45), rng) if is_aimed else rng.randbytes(20)
+        table.reply_from(node_id, bytes([231, 1]) + rng.randbytes(2) + b"\x1a\xe1", 1, 300 + i)
+    held = set(live(table))
+    assert honest <= held
+    assert 1 <= len(held - honest) <= len(held) / 10
+    table.check_invariants()
+
+
+def near_id(prefix: int, rng: random.Random) -> bytes:
+    """A random id that shares exactly `prefix` bits with ours."""
+    own = int.from_bytes(OWN, "big")
+    return (own ^ (1 << (159 - prefix)) ^ rng.getrandbits(159 - prefix)).to_bytes(20, "big")
+
+
+def test_network_that_is_full_takes_a_contact_in_place_of_a_failing_one() -> None:
+    table = make_table(network_limit=3)
+    for i in range(4):
+        table.reply_from(far_id(i), endpoint(i), 1, i)
+    assert set(live(table)) == {endpoint(0), endpoint(1), endpoint(2)}
+    table.failure_of(endpoint(1), 9)
+    table.reply_from(far_id(4), endpoint(4), 1, 10)
+    assert set(live(table)) == {endpoint(0), endpoint(2), endpoint(4)}
+
+
+def test_ipv6_network_is_a_32() -> None:
+    table = RoutingTable(OWN, 6, seed=1, network_limit=2)
+    for i in range(4):
+        table.reply_from(far_id(i), bytes.fromhex(f"20010db8{i:04x}") + bytes(9) + b"\x01\x1a\xe1", 1, i)
+        table.reply_from(far_id(10 + i), bytes.fromhex(f"2001{i:04x}") + bytes(11) + b"\x01\x1a\xe1", 1, i)
+    assert sum(packed.startswith(bytes.fromhex("20010db8")) for packed in live(table)) == 2
+    assert len(table) == 6
 
 
 def test_limits_of_zero_let_a_whole_table_stand_on_one_ip() -> None:
@@ -229,9 +262,7 @@ def test_ids_that_share_up_to_60_bits_with_ours_open_at_most_40_buckets() -> Non
     for prefix in range(61):
         for _ in range(16):
             number += 1
-            own = int.from_bytes(OWN, "big")
-            node_id = (own ^ (1 << (159 - prefix)) ^ rng.getrandbits(159 - prefix)).to_bytes(20, "big")
-            table.reply_from(node_id, endpoint(number), 1, number)
+            table.reply_from(near_id(prefix, rng), endpoint(number), 1, number)
     assert len(table.bucket_sizes()) == 40
     assert len(table) <= 480
     table.check_invariants()

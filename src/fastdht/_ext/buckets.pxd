@@ -51,7 +51,8 @@ cdef class KBuckets:
     cdef uint8_t own_id[20]
     cdef int64_t now_us         # the latest time that any caller told
     cdef int64_t questionable_us
-    cdef int allocate(self, uint32_t k, bint extended, uint64_t seed, bint by_address, bint by_subnet) except -1
+    cdef int allocate(self, uint32_t k, bint extended, uint64_t seed, bint by_address, bint by_subnet,
+                      bint by_network) except -1
     cdef void set_own_id(self, const uint8_t* own_id) noexcept nogil
     cdef uint32_t bucket_of(self, uint64_t id_high) noexcept nogil
     cdef uint16_t waiting_at(self, uint32_t bucket, uint32_t position) noexcept nogil

@@ -31,14 +31,15 @@ cdef uint64_t TOP_BIT = <uint64_t>1 << 63
 cdef class KBuckets:
     """The storage under RoutingTable; not made on its own."""
 
-    cdef int allocate(self, uint32_t k, bint extended, uint64_t seed, bint by_address, bint by_subnet) except -1:
+    cdef int allocate(self, uint32_t k, bint extended, uint64_t seed, bint by_address, bint by_subnet,
+                      bint by_network) except -1:
         cdef uint32_t i, room = 0
         for i in range(self.max_buckets):
             self.buckets[i].first = room
             self.buckets[i].capacity = k * (16 >> i) if extended and i < 4 else k
             room += self.buckets[i].capacity
         total = room + self.max_buckets * self.replacements + 1     # one more, while it is decided who leaves
-        self.slab = EntrySlab(total, self.family, seed, by_address, by_subnet)
+        self.slab = EntrySlab(total, self.family, seed, by_address, by_subnet, by_network)
         self.entries = self.slab.entries
         self.live = <Live*>calloc(room, sizeof(Live))
         self.waiting = <uint16_t*>calloc(self.max_buckets * self.replacements + 1, sizeof(uint16_t))

@@ -25,6 +25,7 @@ cdef enum:                      # chains, an index into Entry.next
     BY_ENDPOINT
     BY_ADDRESS                  # IPv4: the address; IPv6: its /64, which one host may fill
     BY_SUBNET                   # IPv4: /24; IPv6: /48
+    BY_NETWORK                  # IPv4: /16; IPv6: /32
     CHAIN_COUNT
 
 
@@ -36,7 +37,7 @@ cdef struct Entry:              # 120 bytes
     uint32_t rtt_us
     int64_t seen_us             # its last answer, or its last query while in good standing
     int64_t pinged_us           # when it was last picked for a ping
-    uint16_t next[3]            # in each chain; next[0] of a free entry is the free list
+    uint16_t next[4]            # in each chain; next[0] of a free entry is the free list
     uint16_t position           # within its bucket's live or waiting list
     uint8_t bucket
     uint8_t role
@@ -51,19 +52,20 @@ cdef class EntrySlab:
     cdef uint32_t mask
     cdef uint32_t count
     cdef uint32_t untouched     # entries from here on were never used
-    cdef uint32_t table_shift   # of subnet_of, to the subnet that BY_SUBNET counts
+    cdef uint32_t shifts[4]     # of subnet_of, to what BY_SUBNET and BY_NETWORK count
     cdef uint16_t free_first
     cdef uint16_t family
-    cdef bint in_use[3]         # chains that nobody asks for are not kept: on loopback they would be one long list
+    cdef bint in_use[4]         # chains that nobody asks for are not kept: on loopback they would be one long list
     cdef HashKey key
     cdef uint16_t take(self, const Contact* contact, int64_t now_us) noexcept nogil     # NO_ENTRY when full
     cdef void release(self, uint16_t entry) noexcept nogil
     cdef uint16_t find(self, const Endpoint* endpoint) noexcept nogil
     cdef uint16_t find_address(self, const Endpoint* endpoint) noexcept nogil
-    cdef uint16_t first_in_subnet(self, const Endpoint* endpoint) noexcept nogil
-    cdef uint16_t next_in_subnet(self, uint16_t entry) noexcept nogil
+    cdef uint16_t first_like(self, int chain, const Endpoint* endpoint) noexcept nogil  # BY_SUBNET or BY_NETWORK
+    cdef uint16_t next_like(self, int chain, uint16_t entry) noexcept nogil
     cdef uint16_t* head_of(self, int chain, const Endpoint* endpoint) noexcept nogil
-    cdef uint64_t table_subnet(self, const Endpoint* endpoint) noexcept nogil
+    cdef uint16_t skip_others(self, int chain, uint16_t entry, uint64_t prefix) noexcept nogil
+    cdef uint64_t prefix_of(self, int chain, const Endpoint* endpoint) noexcept nogil
 
 
 cdef inline uint64_t address_word(const Endpoint* e) noexcept nogil:

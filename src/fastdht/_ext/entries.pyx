@@ -1,7 +1,7 @@
 """A slab of routing table entries with intrusive hash chains. Rate class: packet.
 
 Chains are keyed: without the seed nobody can choose endpoints that fall into one. An endpoint chain is about one entry
-long; an address or subnet chain holds the entries of that address or subnet, which the table's limits keep few.
+long; another holds the entries of one address, subnet or network, which the table's limits keep few.
 """
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
@@ -14,18 +14,21 @@ from fastdht._ext.ids cimport ID_SIZE
 cdef class EntrySlab:
     """Room for `capacity` entries of one address family (4 or 6), hashed under `seed`."""
 
-    def __cinit__(self, capacity: int, family: int, seed: int, by_address: bool, by_subnet: bool):
+    def __cinit__(self, capacity: int, family: int, seed: int, by_address: bool, by_subnet: bool,
+                  by_network: bool):
         cdef Rng rng
         if capacity > MAX_ENTRIES - 1:
             raise ValueError(f"a table of {capacity} entries; at most {MAX_ENTRIES - 1}")
         self.capacity = capacity
         self.family = family
-        self.table_shift = 0 if family == 4 else 16
+        self.shifts[BY_SUBNET] = 0 if family == 4 else 16
+        self.shifts[BY_NETWORK] = 8 if family == 4 else 32
         self.mask = (1 << max(4, capacity.bit_length())) - 1
         self.untouched = 1
         self.in_use[BY_ENDPOINT] = True
         self.in_use[BY_ADDRESS] = by_address
         self.in_use[BY_SUBNET] = by_subnet
+        self.in_use[BY_NETWORK] = by_network
         seed_rng(&rng, seed)
         self.key.k0 = next_random(&rng)
         self.key.k1 = next_random(&rng)
@@ -94,17 +97,17 @@ cdef class EntrySlab:
             entry = self.entries[entry].next[BY_ADDRESS]
         return entry
 
-    cdef uint16_t first_in_subnet(self, const Endpoint* endpoint) noexcept nogil:  # R0
-        cdef uint16_t entry = self.head_of(BY_SUBNET, endpoint)[0]
-        while entry != NO_ENTRY and self.table_subnet(&self.entries[entry].endpoint) != self.table_subnet(endpoint):
-            entry = self.entries[entry].next[BY_SUBNET]
-        return entry
+    cdef uint16_t first_like(self, int chain, const Endpoint* endpoint) noexcept nogil:  # R0
+        """The first entry of a subnet or network, or NO_ENTRY."""
+        return self.skip_others(chain, self.head_of(chain, endpoint)[0], self.prefix_of(chain, endpoint))
 
-    cdef uint16_t next_in_subnet(self, uint16_t entry) noexcept nogil:  # R0
-        cdef uint64_t subnet = self.table_subnet(&self.entries[entry].endpoint)
-        entry = self.entries[entry].next[BY_SUBNET]
-        while entry != NO_ENTRY and self.table_subnet(&self.entries[entry].endpoint) != subnet:
-            entry = self.entries[entry].next[BY_SUBNET]
+    cdef uint16_t next_like(self, int chain, uint16_t entry) noexcept nogil:  # R0
+        cdef Entry* e = &self.entries[entry]
+        return self.skip_others(chain, e.next[chain], self.prefix_of(chain, &e.endpoint))
+
+    cdef uint16_t skip_others(self, int chain, uint16_t entry, uint64_t prefix) noexcept nogil:  # R0
+        while entry != NO_ENTRY and self.prefix_of(chain, &self.entries[entry].endpoint) != prefix:
+            entry = self.entries[entry].next[chain]
         return entry
 
     cdef uint16_t* head_of(self, int chain, const Endpoint* endpoint) noexcept nogil:  # R0
@@ -114,11 +117,11 @@ cdef class EntrySlab:
         elif chain == BY_ADDRESS:
             h = mix_words(&self.key, address_word(endpoint), BY_ADDRESS)
         else:
-            h = mix_words(&self.key, self.table_subnet(endpoint), BY_SUBNET)
+            h = mix_words(&self.key, self.prefix_of(chain, endpoint), chain)
         return &self.heads[chain * (self.mask + 1) + (<uint32_t>h & self.mask)]
 
-    cdef uint64_t table_subnet(self, const Endpoint* endpoint) noexcept nogil:  # R0
-        return subnet_of(endpoint) >> self.table_shift
+    cdef uint64_t prefix_of(self, int chain, const Endpoint* endpoint) noexcept nogil:  # R0
+        return subnet_of(endpoint) >> self.shifts[chain]
 
 
 cdef bint has_id(const Entry* entry, const uint8_t* node_id) noexcept nogil:  # R0

@@ -9,6 +9,7 @@ from fastdht._ext.ids cimport Contact
 cdef class Placement(KBuckets):
     cdef uint32_t bucket_subnet_limit   # 0: none
     cdef uint32_t table_subnet_limit    # 0: none
+    cdef uint32_t network_limit         # 0: none
     cdef bint one_per_ip
     cdef bint only_secure           # ids must fit their addresses (BEP 42)
     cdef readonly uint64_t refused      # answers not filed: the id is held elsewhere, or the address or subnet is full
@@ -22,6 +23,7 @@ cdef class Placement(KBuckets):
     cdef bint make_way(self, uint16_t holder) noexcept nogil
     cdef bint has_bucket_room(self, const Endpoint* endpoint, uint32_t bucket, bint verified) noexcept nogil
     cdef bint has_table_room(self, const Endpoint* endpoint, bint verified) noexcept nogil
+    cdef bint has_chain_room(self, int chain, uint32_t limit, const Endpoint* endpoint, bint verified) noexcept nogil
     cdef void place(self, uint16_t entry) noexcept nogil
     cdef bint is_splittable(self, uint32_t bucket) noexcept nogil
     cdef void wait(self, uint32_t bucket, uint16_t entry, uint8_t role) noexcept nogil

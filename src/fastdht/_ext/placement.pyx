@@ -9,7 +9,8 @@ from libc.string cimport memcmp
 
 from fastdht._ext.addresses cimport read_be32, read_be64, subnet_of
 from fastdht._ext.buckets cimport KBucket
-from fastdht._ext.entries cimport NO_ENTRY, ROLE_CANDIDATE, ROLE_LIVE, ROLE_REPLACEMENT, Entry, has_id
+from fastdht._ext.entries cimport (
+    BY_NETWORK, BY_SUBNET, NO_ENTRY, ROLE_CANDIDATE, ROLE_LIVE, ROLE_REPLACEMENT, Entry, has_id)
 from fastdht._ext.ids cimport ID_SIZE, is_secure_id
 
 # A replacement that answered so lately is as good as any newcomer, and filing one costs more than the rest of a reply.
@@ -125,18 +126,24 @@ cdef class Placement(KBuckets):
         return count < self.bucket_subnet_limit or (verified and failing != NO_ENTRY and self.make_way(failing))
 
     cdef bint has_table_room(self, const Endpoint* endpoint, bint verified) noexcept nogil:  # R0
+        """Whether its subnet and its network may stand once more in the table. The latter is what holds up a rich
+        attacker: a /16 has 256 subnets, and ids made to fit would fill every bucket that honest ones leave empty."""
+        return (self.has_chain_room(BY_SUBNET, self.table_subnet_limit, endpoint, verified)
+                and self.has_chain_room(BY_NETWORK, self.network_limit, endpoint, verified))
+
+    cdef bint has_chain_room(self, int chain, uint32_t limit, const Endpoint* endpoint, bint verified) noexcept nogil:  # R0
         cdef uint16_t entry
         cdef uint16_t failing = NO_ENTRY
         cdef uint32_t count = 0
-        if self.table_subnet_limit == 0:
+        if limit == 0:
             return True
-        entry = self.slab.first_in_subnet(endpoint)
+        entry = self.slab.first_like(chain, endpoint)
         while entry != NO_ENTRY:
             if not (verified and self.entries[entry].role == ROLE_CANDIDATE):
                 count += 1
                 failing = self.more_failing(failing, entry)
-            entry = self.slab.next_in_subnet(entry)
-        return count < self.table_subnet_limit or (verified and failing != NO_ENTRY and self.make_way(failing))
+            entry = self.slab.next_like(chain, entry)
+        return count < limit or (verified and failing != NO_ENTRY and self.make_way(failing))
 
     cdef void file_again(self, uint16_t entry) noexcept nogil:  # R0
         cdef Entry* e = &self.entries[entry]

@@ -18,6 +18,7 @@ class RoutingTable(Placement):
         one_per_ip: bool = True,
         bucket_subnet_limit: int | None = None,
         table_subnet_limit: int = 8,
+        network_limit: int = 5,
         questionable_us: int = 900_000_000,
         candidate_wait_us: int = 90_000_000,
         max_failures: int = 3,

@@ -28,15 +28,15 @@ cdef class RoutingTable(Placement):
 
     k contacts a bucket (1 to 128); with `extended`, 16, 8, 4 and 2 times k in the first four. Up to `replacements`
     more wait at each of at most `max_buckets` (1 to 64). Limits, 0 for none: `bucket_subnet_limit` counts a /24
-    (default 1) or /56 (default 2) in a bucket, `table_subnet_limit` a /24 or /48 in the table; `one_per_ip` allows an
-    address or a /64 once; `only_secure` takes no id that does not fit its address (BEP 42). An entry is questionable
-    after `questionable_us` of silence and bad after `max_failures` failures; a candidate is pinged `candidate_wait_us`
-    after its last query. Raises ValueError outside these limits.
+    (default 1) or /56 (default 2) in a bucket, `table_subnet_limit` a /24 or /48 in the table, `network_limit` a /16
+    or /32; `one_per_ip` allows an address or a /64 once; `only_secure` takes no id that does not fit its address
+    (BEP 42). An entry is questionable after `questionable_us` of silence and bad after `max_failures` failures; a
+    candidate is pinged `candidate_wait_us` after its last query. Raises ValueError outside these limits.
     """
 
     def __cinit__(self, own_id: bytes, family: int, *, k: int = 8, replacements: int = 8, max_buckets: int = 40,
                   seed: int, one_per_ip: bool = True, bucket_subnet_limit: int | None = None,
-                  table_subnet_limit: int = 8, questionable_us: int = 900_000_000,
+                  table_subnet_limit: int = 8, network_limit: int = 5, questionable_us: int = 900_000_000,
                   candidate_wait_us: int = 90_000_000, max_failures: int = 3, extended: bool = False,
                   only_secure: bool = False):
         check_id(own_id)
@@ -48,6 +48,7 @@ cdef class RoutingTable(Placement):
                 ("k", k, 1, MAX_K), ("replacements", replacements, 0, MAX_K), ("max_buckets", max_buckets, 1, MAX_BUCKETS),
                 ("bucket_subnet_limit", bucket_subnet_limit, 0, 65535), ("max_failures", max_failures, 1, 100),
                 ("table_subnet_limit", table_subnet_limit, 0, 65535), ("questionable_us", questionable_us, 1, 1 << 60),
+                ("network_limit", network_limit, 0, 65535),
                 ("candidate_wait_us", candidate_wait_us, 0, 1 << 60)):
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}; {low} to {high}")
@@ -61,9 +62,11 @@ cdef class RoutingTable(Placement):
         self.only_secure = only_secure
         self.bucket_subnet_limit = bucket_subnet_limit
         self.table_subnet_limit = table_subnet_limit
+        self.network_limit = network_limit
         self.bucket_shift = 0 if family == 4 else 8
         seed_rng(&self.rng, seed)
-        self.allocate(k, extended, next_random(&self.rng), one_per_ip, table_subnet_limit > 0)
+        self.allocate(k, extended, next_random(&self.rng), one_per_ip, table_subnet_limit > 0,
+                      network_limit > 0)
         self.set_own_id(own_id)
 
     # -- what happened --------------------------------------------------------------------------------------------

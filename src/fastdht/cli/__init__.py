@@ -50,6 +50,9 @@ COMMANDS = {
     "serve": ("fastdht.cli.serve", "Run one DHT node until a signal."),
     "swarm": ("fastdht.cli.swarm", "Answer over real UDP as up to millions of virtual nodes."),
 }
+# What an optional module comes with.
+EXTRAS = {"pyarrow": "crawl", "jinja2": "report", "matplotlib": "report", "dns": "pkarr", "nacl": "nacl",
+          "prometheus_client": "metrics"}
 
 
 class CommandLine(click.Group):
@@ -106,7 +109,8 @@ def explain_missing(name: str, error: ModuleNotFoundError) -> str:
     missing = (error.name or "").partition(".")[0]
     if missing in ("", "fastdht"):
         raise error
-    return f"`fastdht {name}` needs {missing}, which is not installed: pip install 'fastdht[crawl]'"
+    extra = f": pip install 'fastdht[{EXTRAS[missing]}]'" if missing in EXTRAS else ""
+    return f"`fastdht {name}` needs {missing}, which is not installed{extra}"
 
 
 def report(error: Exception) -> int:
@@ -149,4 +153,8 @@ def discard_output() -> None:
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, message="fastdht %(version)s")
 def main() -> None:
-    """A Mainline (BitTorrent) DHT: nodes, crawls, and swarms to check them against."""
+    """A Mainline (BitTorrent) DHT: nodes, crawls, and swarms to check them against.
+
+    Results go to stdout, everything else to stderr. Each command has its own --help, and --json where it tells
+    something.
+    """

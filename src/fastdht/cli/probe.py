@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastdht import bencode
+from fastdht.engine.transport import open_socket
 from fastdht.errors import ConfigError, DecodeError
 from fastdht.types import Endpoint
 
 Message = dict[bytes, Any]
+BUFFER_BYTES = 1 << 18      # of the socket: answers of some hundred nodes
 MAX_STRAYS = 64             # datagrams kept that answer nothing; the oldest goes
 
 
@@ -56,10 +58,10 @@ class Probe(asyncio.DatagramProtocol):
     async def open(cls, bind: Endpoint, patience: float) -> Probe:
         """Raises ConfigError when the address cannot be bound."""
         try:
-            _, probe = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: cls(patience), local_addr=(bind.ip, bind.port))
+            bound = open_socket(bind, BUFFER_BYTES)
         except OSError as error:
-            raise ConfigError(f"cannot listen on {bind}: {error.strerror or error}") from error
+            raise ConfigError(f"cannot listen on {bind}: {(error.strerror or str(error)).lower()}") from error
+        _, probe = await asyncio.get_running_loop().create_datagram_endpoint(lambda: cls(patience), sock=bound)
         return probe
 
     @property

@@ -60,7 +60,9 @@ class Session:
     async def join(self) -> None:
         """Wait for the first neighbours. Raises ConfigError when nobody can be asked, DHTError when nobody answers."""
         if not self._hosts:
-            raise ConfigError("nobody to ask: no bootstrap host and no --remote; give one of them")
+            raise ConfigError("nobody to ask: " + (
+                "no contacts are saved; `fastdht bootstrap` saves some" if "saved" in self.options.bootstrap
+                else "no bootstrap host and no --remote; give one of them"))
         log.info("dht bootstrap, %d hosts", len(self._hosts))
         try:
             async with asyncio.timeout(self.options.join_timeout):
@@ -106,7 +108,7 @@ class Session:
 @contextlib.asynccontextmanager
 async def open_session(options: NodeOptions, remote: Sequence[Remote] = (), *, is_server: bool = False,
                        must_save: bool = False, lookup_width: int = 0,
-                       limits: Literal["node", "off"] = "node",
+                       limits: Literal["node", "off"] = "node", save_stores: bool = False,
                        told: Watcher | None = None) -> AsyncIterator[Session]:
     """Start the node of a command.
 
@@ -118,7 +120,8 @@ async def open_session(options: NodeOptions, remote: Sequence[Remote] = (), *, i
     hosts = [] if is_direct(options, remote) and not is_server else entry_hosts(options, state)
     told = told or (log_datagram if options.verbose > 1 else None)
     node = Node(**node_arguments(options, remote, hosts, is_server=is_server, lookup_width=lookup_width),
-                state=state if is_saver else None, limits=limits, transport=watched(told) if told else open_transport)
+                state=state if is_saver else None, save_stores=save_stores and is_saver, limits=limits,
+                transport=watched(told) if told else open_transport)
     async with node:
         log.info("self id %s at %s", node.id, ", ".join(map(str, node.endpoints)))
         yield Session(node, options, hosts)
@@ -185,8 +188,6 @@ def entry_hosts(options: NodeOptions, state: Path | None) -> list[str]:
         saved = load_state(state)
         known = [each.endpoint for socket in saved.sockets for each in socket.contacts]
         hosts += [str(each) for each in [*known, *(each.endpoint for each in saved.strangers)]][:SAVED_HOSTS]
-        if "saved" in options.bootstrap and not hosts:
-            log.warning("no contacts in %s; `fastdht bootstrap` saves some", state)
     for each in options.bootstrap:
         if each == "public":
             hosts += public_bootstrap()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from random import Random
 from types import TracebackType
@@ -34,6 +33,30 @@ class Round:
     holders: frozenset[Endpoint]
     written: frozenset[Endpoint] = frozenset()
     newer: Item | None = None
+
+
+class Gate:
+    """Lets `places` rounds run at a time, each begun `gap_s` seconds after the one before."""
+
+    def __init__(self, places: int, gap_s: float) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._gap_s = gap_s
+        self._next_s = 0.0
+
+    async def __aenter__(self) -> None:
+        await self._places.acquire()
+        now = asyncio.get_running_loop().time()
+        begin = max(now, self._next_s)
+        self._next_s = begin + self._gap_s
+        try:
+            await asyncio.sleep(begin - now)
+        except BaseException:
+            self._places.release()
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        self._places.release()
 
 
 class Subject(Protocol):
@@ -59,8 +82,7 @@ class KeptAlive:
     higher seq that ended it. full_rounds, probes, writes: what was done so far.
     """
 
-    def __init__(self, subject: Subject, clock: Callable[[], int], rng: Random,
-                 gate: AbstractAsyncContextManager[object]) -> None:
+    def __init__(self, subject: Subject, clock: Callable[[], int], rng: Random, gate: Gate) -> None:
         self.target = subject.target
         self.copies = 0
         self.error: str | None = None

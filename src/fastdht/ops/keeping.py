@@ -1,7 +1,8 @@
 """keep_announced and keep_published: what a node does to keep a thing findable. Rate class: lookup.
 
 Packets are bounded: a full round is one lookup and at most eight writes, a probe at most eight queries, and a node
-runs KEPT_AT_ONCE rounds at a time. When they happen is `keep.plan`'s affair. Source: BEP 5; BEP 44, "Expiration".
+runs KEPT_AT_ONCE rounds at a time, begun KEPT_GAP_S apart. When they happen is `keep.plan`'s affair.
+Source: BEP 5; BEP 44, "Expiration".
 """
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from random import Random
 from fastdht.engine.upkeep import Upkeep
 from fastdht.errors import DHTError, LocalProtocolError, LookupFailed
 from fastdht.items import check_value
-from fastdht.keep.keeper import KeptAlive, Round
+from fastdht.keep.keeper import Gate, KeptAlive, Round
 from fastdht.keep.plan import ANNOUNCES, ITEMS
 from fastdht.ops.asking import ANNOUNCE_PEER, GET_PEERS, writable
 from fastdht.ops.items import ItemCalls
@@ -21,6 +22,9 @@ from fastdht.stats import ItemReport, WriteOutcome
 from fastdht.types import Endpoint, InfoHash, Item
 
 KEPT_AT_ONCE = 4
+# Half of all lookups begin at the same eight contacts, and each may be asked ten times in ten seconds. With half a
+# second between rounds, lookups were refused their way and wrote where nobody looks (1 of 200 on 1,000 virtual nodes).
+KEPT_GAP_S = 1.0
 MANY_VALUES = 40            # an answer with so many peers is a sample; that we are not in it says nothing
 
 
@@ -29,7 +33,7 @@ class Keeping(PeerCalls, ItemCalls):
 
     _entropy: Callable[[int], bytes]
     _upkeeps: list[Upkeep]
-    _keep_gate: asyncio.Semaphore | None = None
+    _keep_gate: Gate | None = None
 
     def keep_announced(self, info_hash: bytes, port: int, *, implied_port: bool = False,
                        seed: bool = False) -> KeptAlive:
@@ -54,7 +58,7 @@ class Keeping(PeerCalls, ItemCalls):
     def _keep(self, subject: Announced | Published) -> KeptAlive:
         self._first()
         if self._keep_gate is None:
-            self._keep_gate = asyncio.Semaphore(max(1, min(KEPT_AT_ONCE, self._config.lookups // 2)))
+            self._keep_gate = Gate(max(1, min(KEPT_AT_ONCE, self._config.lookups // 2)), KEPT_GAP_S)
         return KeptAlive(subject, self._clock, Random(self._entropy(32)), self._keep_gate)
 
     def _is_own(self, peer: Endpoint, port: int | None) -> bool:
