@@ -133,8 +133,13 @@ def report(error: Exception) -> int:
 
 def complain(message: str, code: int, ctx: click.Context | None = None) -> int:
     where = ctx.command_path if ctx else "fastdht"
-    click.echo(f"{where}: {' '.join(message.split())}", err=True)
+    click.echo(f"{where}: {clean(' '.join(message.split()))}", err=True)
     return code
+
+
+def clean(text: str) -> str:
+    """Text in one line that moves no cursor: what strangers send must not command a terminal."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 def describe(error: OSError) -> str:

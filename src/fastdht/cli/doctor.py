@@ -17,7 +17,7 @@ import click
 from fastdht.cli.options import NodeCommand, NodeOptions, node_options
 from fastdht.cli.params import TIMEOUT
 from fastdht.cli.probe import Probe, Reply
-from fastdht.cli.render import Row, emit_json, milliseconds, percent, print_rows, print_summary
+from fastdht.cli.render import Row, emit_json, milliseconds, percent, print_rows
 from fastdht.cli.run import run_async
 from fastdht.cli.session import Session, entry_hosts, open_session, state_path
 from fastdht.cli.traffic import log_datagram
@@ -87,7 +87,7 @@ async def run_doctor(watch: float, options: NodeOptions) -> None:
         emit_json({"hosts": [plain_host(host) for host in hosts]} | findings)
     else:
         show_hosts(hosts, as_json=False)
-        print_summary("From here", summarise(findings))
+        print_rows(("from here", "", ""), summarise(findings))
 
 
 async def examine_hosts(options: NodeOptions) -> list[HostHealth]:

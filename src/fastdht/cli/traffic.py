@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from fastdht import bencode
+from fastdht.cli import clean
 from fastdht.errors import DecodeError
 from fastdht.types import Endpoint
 
@@ -39,6 +40,10 @@ def log_datagram(is_sent: bool, data: bytes, remote: bytes) -> None:
 
 def describe(data: bytes, remote: Endpoint) -> str:
     """One datagram in one line; never raises, whatever it holds."""
+    return clean(read(data, remote))
+
+
+def read(data: bytes, remote: Endpoint) -> str:
     try:
         message = bencode.decode(data, strict=False)
     except DecodeError as error:
