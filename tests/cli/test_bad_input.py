@@ -66,7 +66,7 @@ NOWHERE = "127.0.0.1:9"         # the discard port: nobody answers
     (["publish", "--key", "bep44test", "--record", "@ 300 A home"], "home"),
     (["scrape"], "Missing argument"),
     (["conform", "somewhere"], "1 to 65535"),
-    (["conform", NOWHERE, "--bep", "99"], "is not one of"),
+    (["conform", NOWHERE, "--bep", "99"], "checks are of"),
     (["completion", "powershell"], "powershell"),
     (["serve", "--metrics", "here"], "1 to 65535"),
     (["compat", "-nosuch"], "no flag -nosuch"),
@@ -114,7 +114,7 @@ def test_listen_when_the_address_is_taken_then_says_so() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         where = f"127.0.0.1:{taken.getsockname()[1]}"
-        for words in (["serve", "--bootstrap", "none"], ["ping", NOWHERE]):
+        for words in (["serve", "--bootstrap", "none"], ["ping", NOWHERE], ["conform", NOWHERE]):
             result = invoke(*words, "--listen", where)
             assert result.exit_code == 2
             assert result.stderr == f"fastdht: cannot listen on {where}: {os.strerror(errno.EADDRINUSE).lower()}\n"

@@ -120,6 +120,21 @@ def test_doctor_when_no_host_answers_then_fails(monkeypatch: pytest.MonkeyPatch)
     assert result.stderr == "fastdht: none of 1 bootstrap hosts answers\n"
 
 
+def test_completion_when_asked_then_completes_commands_and_options() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        assert "_FASTDHT_COMPLETE" in invoke("completion", shell).stdout
+    asked = {"_FASTDHT_COMPLETE": "bash_complete", "COMP_WORDS": "fastdht get-peers --query-", "COMP_CWORD": "2"}
+    assert invoke(env=asked).stdout.splitlines() == ["plain,--query-concurrency", "plain,--query-timeout"]
+
+
+def test_man_when_asked_then_writes_a_page_a_command(own_folder: Path) -> None:
+    assert invoke("man", "pages").exit_code == 0
+    page = (own_folder / "pages" / "fastdht-get-peers.1").read_text()
+    assert page.startswith('.TH "FASTDHT-GET-PEERS" "1"')
+    assert "FASTDHT_QUERY_TIMEOUT" in page
+    assert (own_folder / "pages" / "fastdht-crawl-census.1").exists()
+
+
 def test_serve_when_metrics_are_wanted_then_tells_what_it_counts() -> None:
     pytest.importorskip("prometheus_client")
     with process(["serve", "--listen", f"127.0.0.1:{free_port()}", "--bootstrap", "none", "--metrics", ":0"]) as running:
