@@ -5,6 +5,7 @@ Invariants: no clock, socket, logger or environment is read; nothing from the ne
 handled, parked or counted under one drop reason, so that RECEIVED is the sum of them. The cheapest check comes first: size,
 first and last byte, source, throttle, scan, kind.
 """
+from cpython.bytes cimport PyBytes_AsString
 from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport dump_compact, load_compact
@@ -108,11 +109,13 @@ cdef class Core(DirectQueries):
         """Store or refuse a put of take_parked, and answer it. `ok`: whether its signature is good; None: unknown."""
         finish_put(self.state, slot, SIGNATURE_UNKNOWN if ok is None else SIGNATURE_GOOD if ok else SIGNATURE_BAD, now_us)
 
-    def step_lookups(self, list branches, int64_t now_us) -> None:
+    cpdef void step_lookups(self, list branches, int64_t now_us, list machines=None):
         """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of its end.
 
         It is told of results too once `watch_lookup` was called. An exception in a step fails that lookup only.
+        `machines`: who decides instead, by slot.
         """
+        cdef list deciders = branches if machines is None else machines
         cdef ShortlistPool pool = self.state.shortlists
         cdef uint32_t slot, left = pool.dirty_count
         cdef View view
@@ -125,7 +128,7 @@ cdef class Core(DirectQueries):
             view = pool.view(slot)
             branch = branches[slot]
             try:
-                wanted = branch.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
+                wanted = deciders[slot].step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
                 if view.flags & FLAG_RESULTS and pool.lists[slot].is_watched:
                     branch.on_results()
                 if wanted < 0:
@@ -138,9 +141,9 @@ cdef class Core(DirectQueries):
     def has_dirty(self) -> bool:
         return self.state.shortlists.dirty_count > 0
 
-    def open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
-                    int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False,
-                    bint scrape=False, uint32_t reader=0) -> int:
+    cpdef int open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
+                          int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False,
+                          bint scrape=False, uint32_t reader=0) except -2:
         """Open a lookup of a krpc Method for 20 bytes; returns its slot, or -1 when all are in use.
 
         Candidates are the closest of the table and `seeds`, compact endpoints asked before their ids are known; with
@@ -150,7 +153,8 @@ cdef class Core(DirectQueries):
         cdef Shortlist* shortlist
         cdef Contact contacts[SEED_CONTACTS]
         cdef Contact contact
-        slot = self.state.shortlists.open(id_bytes(target), method)
+        cdef const uint8_t* wanted = id_pointer(target)
+        slot = self.state.shortlists.open(wanted, method)
         if slot == NO_SLOT:
             return -1
         shortlist = &self.state.shortlists.lists[slot]
@@ -165,18 +169,18 @@ cdef class Core(DirectQueries):
         shortlist.scrape = scrape
         shortlist.reader = reader
         if not is_fixed:
-            count = self.state.table.copy_closest(target, SEED_CONTACTS, contacts)
+            count = self.state.table.copy_closest(wanted, SEED_CONTACTS, contacts)
             for i in range(count):
                 self.state.shortlists.add(slot, &contacts[i], True, 0)
-        memset(&contact, 0, sizeof(Contact))
         for packed in seeds:
+            memset(&contact, 0, sizeof(Contact))
             load_compact(packed, &contact.endpoint)
             if contact.endpoint.family == self.state.family and self.state.addresses.is_contactable(&contact.endpoint):
                 self.state.shortlists.add(slot, &contact, False, 0)
         self.state.shortlists.mark_dirty(slot)
-        return slot
+        return <int>slot
 
-    def finish_lookup(self, uint32_t slot, uint32_t limit) -> tuple:
+    cpdef tuple finish_lookup(self, uint32_t slot, uint32_t limit):
         """Free a lookup's slot: what is still out for it is answered to nobody. Returns what it knew:
 
         (queries, responses, failures, values, values dropped, µs to the first value or -1, the `limit` closest that
@@ -190,11 +194,11 @@ cdef class Core(DirectQueries):
         self.state.shortlists.close(slot)
         return result
 
-    def watch_lookup(self, uint32_t slot) -> None:
+    cpdef void watch_lookup(self, uint32_t slot):
         """Have the lookup's branch told of results as they come; most callers only want to hear of the end."""
         self.state.shortlists.lists[slot].is_watched = True
 
-    def lookup_values(self, uint32_t slot) -> list:
+    cpdef list lookup_values(self, uint32_t slot):
         """Compact endpoints of the peers found since the last call."""
         return self.state.shortlists.take_values(slot)
 
@@ -273,7 +277,7 @@ cdef class Core(DirectQueries):
     def own_id(self) -> bytes:
         return self.state.own_id[:ID_SIZE]
 
-    def has_contacts(self) -> bool:
+    cpdef bint has_contacts(self):
         """Whether the table holds anybody we could ask."""
         return self.state.has_table and self.state.table.occupied != 0
 
@@ -349,6 +353,13 @@ cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0
 cdef inline bint is_event_due(State state, uint32_t slot) noexcept nogil:
     """Whether a timeout has a caller to tell and no room to do so: it waits until the events have been taken."""
     return state.transactions.slots[slot].owner == OWNER_DIRECT and state.event_count == state.event_capacity
+
+
+cdef const uint8_t* id_pointer(value) except NULL:
+    """Into 20 bytes that the caller keeps alive, or those of a subclass; raises ValueError for another size."""
+    if len(value) != ID_SIZE:
+        raise ValueError(f"id is {len(value)} bytes; 20 needed")
+    return <const uint8_t*>PyBytes_AsString(value)
 
 
 cdef bytes id_bytes(value):

@@ -7,7 +7,7 @@ import socket
 
 from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_SET_ITEM
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -29,16 +29,20 @@ def unpack_endpoint(cls, bytes packed not None):
     return make_pair(<PyTypeObject*>cls, &endpoint)
 
 
-def unpack_values(cls, bytes records not None) -> list:
+def unpack_values(cls, bytes records not None) -> tuple:
     """A `cls` for each of a lookup's PackedValue records (19 bytes: size and compact endpoint), in their order."""
     cdef const uint8_t* at = records
     cdef Py_ssize_t i
     cdef Endpoint endpoint
+    cdef Py_ssize_t count = len(records) // VALUE_SIZE
+    cdef tuple found
     check_pair(cls)
-    found = []
-    for i in range(len(records) // VALUE_SIZE):
+    found = PyTuple_New(count)
+    for i in range(count):
         read_compact(at + 1, FAMILY_V4 if at[0] == COMPACT_V4 else FAMILY_V6, &endpoint)
-        found.append(make_pair(<PyTypeObject*>cls, &endpoint))
+        value = make_pair(<PyTypeObject*>cls, &endpoint)
+        Py_INCREF(value)
+        PyTuple_SET_ITEM(found, i, value)
         at += VALUE_SIZE
     return found
 
