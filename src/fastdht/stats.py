@@ -7,14 +7,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from fastdht._ext.endpoints import unpack_values
+from fastdht._ext.endpoints import Endpoints
 from fastdht._ext.findings import Findings
 from fastdht.types import Contact, Endpoint, InfoHash, Item, NodeId
 
 SECOND_US = 1_000_000
 CLOSEST = struct.Struct("=I20sB18sBB64s")       # shortlist.pxd: PackedClosest
+Sequence.register(Endpoints)
 CONFLICTS = (301, 302)          # BEP 44: cas mismatch, seq less than current
 
 
@@ -65,13 +67,12 @@ class LookupReport(Findings):
         return closest
 
     @property
-    def values(self) -> tuple[Endpoint, ...]:
-        """The peers found, each once, in the order they came."""
-        values: tuple[Endpoint, ...] | None = self.unpacked_values
+    def values(self) -> Sequence[Endpoint]:
+        """The peers found, each once, in the order they came; an immutable sequence."""
+        values: Sequence[Endpoint] | None = self.unpacked_values
         if values is None:
-            values = unpack_values(Endpoint, self.results[0][7]) if self.results else ()
-            for result in self.results[1:]:
-                values = tuple(dict.fromkeys(values + unpack_values(Endpoint, result[7])))
+            found = [Endpoints(Endpoint, result[7]) for result in self.results]
+            values = found[0] if len(found) == 1 else tuple(dict.fromkeys(chain.from_iterable(found)))
             self.unpacked_values = values
         return values
 

@@ -16,7 +16,7 @@ from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
 from fastdht._ext.packets cimport Incoming
 from fastdht._ext.peers_dump cimport dump_peers, load_peers
 from fastdht._ext.queries cimport ask_closest, ping_contact, pump, wake_lookups
-from fastdht._ext.reception cimport receive_one
+from fastdht._ext.reception cimport looks_like_query, receive_one
 from fastdht._ext.replies cimport handle_silence, handle_stall
 from fastdht._ext.shortlist cimport FLAG_RESULTS, ShortlistPool, View
 from fastdht._ext.state cimport *
@@ -52,11 +52,11 @@ cdef class Core(DirectQueries):
         cdef Incoming* incoming
         cdef bint serves = not self.state.is_read_only
         for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if serves else 0):
-            self.state.throttle.expect(&inbox.datagrams[i].source)
+            expect_query(self.state, &inbox.datagrams[i])
         for i in range(inbox.count):
             incoming = &inbox.datagrams[i]
             if serves and i + LOOKAHEAD < inbox.count:
-                self.state.throttle.expect(&inbox.datagrams[i + LOOKAHEAD].source)
+                expect_query(self.state, &inbox.datagrams[i + LOOKAHEAD])
             receive_one(self.state, incoming.data, incoming.size, &incoming.source, incoming.is_truncated, now_us)
 
     def receive(self, data: bytes, source: bytes, now_us: int) -> None:
@@ -331,6 +331,12 @@ cdef class Core(DirectQueries):
             self.state.peers.check_invariants()
             self.state.items.check_invariants()
             self.state.parked.check_invariants()
+
+
+cdef inline void expect_query(State state, const Incoming* incoming) noexcept nogil:
+    """The records of a source are fetched for queries only: an answer's is not looked up."""
+    if incoming.size > MIN_DATAGRAM and looks_like_query(incoming.data, incoming.size):
+        state.throttle.expect(&incoming.source)
 
 
 cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0

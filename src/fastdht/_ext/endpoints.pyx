@@ -47,6 +47,55 @@ def unpack_values(cls, bytes records not None) -> tuple:
     return found
 
 
+cdef class Endpoints:
+    """A read-only sequence of `cls`, made of a lookup's PackedValue records by whoever first looks at one of them.
+
+    Most callers only want to know how many there are. Equal to a tuple, and to another, of the same in the same order.
+    """
+    cdef object cls
+    cdef bytes records
+    cdef tuple unpacked
+
+    def __init__(self, cls, bytes records not None):
+        self.cls = cls
+        self.records = records
+
+    cdef tuple unpack(self):
+        if self.unpacked is None:
+            self.unpacked = unpack_values(self.cls, self.records)
+        return self.unpacked
+
+    def __len__(self) -> int:
+        return len(self.records) // VALUE_SIZE
+
+    def __getitem__(self, key):
+        return self.unpack()[key]
+
+    def __iter__(self):
+        return iter(self.unpack())
+
+    def __contains__(self, value) -> bool:
+        return value in self.unpack()
+
+    def __eq__(self, other) -> bool:
+        return self.unpack() == ((<Endpoints>other).unpack() if isinstance(other, Endpoints) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.unpack())
+
+    def __repr__(self) -> str:
+        return repr(self.unpack())
+
+    def __reversed__(self):
+        return reversed(self.unpack())
+
+    def index(self, value, *bounds) -> int:
+        return self.unpack().index(value, *bounds)
+
+    def count(self, value) -> int:
+        return self.unpack().count(value)
+
+
 cdef int check_pair(cls) except -1:
     if not isinstance(cls, type) or not issubclass(cls, tuple):
         raise TypeError(f"{cls!r} is no subclass of tuple")
