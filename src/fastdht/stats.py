@@ -71,8 +71,12 @@ class LookupReport(Findings):
         """The peers found, each once, in the order they came; an immutable sequence."""
         values: Sequence[Endpoint] | None = self.unpacked_values
         if values is None:
-            found = [Endpoints(Endpoint, result[7]) for result in self.results]
-            values = found[0] if len(found) == 1 else tuple(dict.fromkeys(chain.from_iterable(found)))
+            results = self.results
+            if len(results) == 1:
+                values = Endpoints(Endpoint, results[0][7])
+            else:
+                found = [Endpoints(Endpoint, result[7]) for result in results]
+                values = tuple(dict.fromkeys(chain.from_iterable(found)))
             self.unpacked_values = values
         return values
 

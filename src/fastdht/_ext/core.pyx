@@ -15,7 +15,7 @@ from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
 from fastdht._ext.packets cimport Incoming
 from fastdht._ext.peers_dump cimport dump_peers, load_peers
-from fastdht._ext.queries cimport ask_closest, ping_contact, pump, wake_lookups
+from fastdht._ext.queries cimport ask_closest, expect_questions, ping_contact, pump, wake_lookups
 from fastdht._ext.reception cimport looks_like_query, receive_one
 from fastdht._ext.replies cimport handle_silence, handle_stall
 from fastdht._ext.shortlist cimport FLAG_RESULTS, ShortlistPool, View
@@ -50,13 +50,13 @@ cdef class Core(DirectQueries):
         """Take in one batch; answers and further questions stand in the outbox afterwards."""
         cdef uint32_t i
         cdef Incoming* incoming
-        cdef bint serves = not self.state.is_read_only
-        for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if serves else 0):
-            expect_query(self.state, &inbox.datagrams[i])
+        cdef bint has_records = not self.state.has_frontier
+        for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if has_records else 0):
+            expect_datagram(self.state, &inbox.datagrams[i])
         for i in range(inbox.count):
             incoming = &inbox.datagrams[i]
-            if serves and i + LOOKAHEAD < inbox.count:
-                expect_query(self.state, &inbox.datagrams[i + LOOKAHEAD])
+            if has_records and i + LOOKAHEAD < inbox.count:
+                expect_datagram(self.state, &inbox.datagrams[i + LOOKAHEAD])
             receive_one(self.state, incoming.data, incoming.size, &incoming.source, incoming.is_truncated, now_us)
 
     def receive(self, data: bytes, source: bytes, now_us: int) -> None:
@@ -126,6 +126,7 @@ cdef class Core(DirectQueries):
             if slot == NO_SLOT:
                 return
             view = pool.view(slot)
+            expect_questions(self.state, slot, view.fresh)
             branch = branches[slot]
             try:
                 wanted = deciders[slot].step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
@@ -333,10 +334,12 @@ cdef class Core(DirectQueries):
             self.state.parked.check_invariants()
 
 
-cdef inline void expect_query(State state, const Incoming* incoming) noexcept nogil:
-    """The records of a source are fetched for queries only: an answer's is not looked up."""
+cdef inline void expect_datagram(State state, const Incoming* incoming) noexcept nogil:
+    """Have memory fetch the records of a source: an answer needs fewer of them."""
     if incoming.size > MIN_DATAGRAM and looks_like_query(incoming.data, incoming.size):
         state.throttle.expect(&incoming.source)
+    else:
+        state.throttle.expect_answer(&incoming.source)
 
 
 cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0

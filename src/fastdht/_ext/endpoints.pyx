@@ -5,6 +5,7 @@ that takes longer than finding them. Invariant: what comes out equals cls(ip, po
 """
 import socket
 
+cimport cython
 from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
@@ -47,6 +48,7 @@ def unpack_values(cls, bytes records not None) -> tuple:
     return found
 
 
+@cython.no_gc                   # endpoints close no circle
 cdef class Endpoints:
     """A read-only sequence of `cls`, made of a lookup's PackedValue records by whoever first looks at one of them.
 

@@ -1,8 +1,11 @@
 """What a lookup has found, still packed: the compiled part of fastdht.stats.LookupReport. Rate class: lookup."""
 
+cimport cython
+
 cdef double SECOND_US = 1_000_000
 
 
+@cython.no_gc                   # bytes, numbers and tuples of them close no circle
 cdef class Findings:
     """target: 20 bytes. outcome: how it ended. elapsed: seconds. queries: how many nodes were asked. responses: how
 

@@ -64,14 +64,15 @@ cdef class Walk:
     cdef object make_failure
     cdef list branches
     cdef list results
-    cdef list callers                       # who await the report
+    cdef object caller                      # who awaits the report, and the others who do
+    cdef list callers
     cdef list waiters                       # who iterate, and want any news
     cdef int64_t started_us
     cdef int end_branch(self, Branch branch) except -1
     cdef int end(self, LookupSlots slots) except -1
     cdef int collect(self, Branch branch) except -1
     cdef str outcome(self, LookupSlots slots)
-    cdef int answer(self, list callers) except -1
+    cdef int answer(self) except -1
 
 
 cdef class Walks:

@@ -195,16 +195,15 @@ cdef class Walk:
     cdef int end(self, LookupSlots slots) except -1:
         """Every branch has ended: make the report, and tell."""
         cdef int64_t ended_us = slots.clock() if self.is_cancelled else slots.now_us
-        callers, self.callers = self.callers, None
         self.report = slots.make_report(self.target, self.outcome(slots), ended_us - self.started_us, self.results)
         self.make_failure = slots.make_failure
-        self.branches = []
+        self.branches.clear()
         if self.registry is not None and self.registry.get(self.key) is self:
             del self.registry[self.key]
         if self.on_end is not None:
             self.on_end(self)
-        if callers is not None:
-            self.answer(callers)
+        if self.caller is not None:
+            self.answer()
         if self.waiters is not None:
             self.wake()
         return 0
@@ -224,12 +223,14 @@ cdef class Walk:
     def ended(self):
         """A future of the report, or of the error that awaiting the lookup raises."""
         future = self.new_future()
-        if self.report is not None:
-            self.answer([future])
+        if self.caller is None:
+            self.caller = future
         elif self.callers is None:
             self.callers = [future]
         else:
             self.callers.append(future)
+        if self.report is not None:
+            self.answer()
         return future
 
     def waiter(self):
@@ -258,16 +259,24 @@ cdef class Walk:
             return self.error
         return self.make_failure(self.report)
 
-    cdef int answer(self, list callers) except -1:
+    cdef int answer(self) except -1:
+        caller, self.caller = self.caller, None
+        callers, self.callers = self.callers, None
         failure = self.failure()
-        for future in callers:
-            if future.done():           # its caller has given up
-                continue
-            if failure is None:
-                future.set_result(self.report)
-            else:
-                future.set_exception(failure)
+        tell(caller, self.report, failure)
+        for future in callers or ():
+            tell(future, self.report, failure)
         return 0
+
+
+cdef int tell(future, report, failure) except -1:
+    if future.done():                   # its caller has given up
+        return 0
+    if failure is None:
+        future.set_result(report)
+    else:
+        future.set_exception(failure)
+    return 0
 
 
 cdef class Walks:
