@@ -43,19 +43,22 @@ WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the cl
 class Node(Keeping, Updates, SwarmCalls, Watching):
     """A participant of the DHT, used as `async with Node(...) as node:`.
 
-    bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
-    bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
-    allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine).
-    node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
-    blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43).
-    limits: "node", or "off" to lift every rate limit.
-    k: contacts per bucket. query_timeout: seconds after which a query has failed. lookup: how lookups walk.
-    query_concurrency: the most queries out at a time, 1 to 131,072; None: as config says. bucket_refresh: the most
-    silent or new contacts pinged a second. enforce_node_id: keep no contact whose id does not fit its address (BEP 42).
-    public_ip: our address as others see it, where it is known; else learned from what they say.
-    token_secret: makes our write tokens outlive a restart; nodes that share one accept each other's.
-    state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
-    save_stores: keep what others have announced and put as well, in `<state>.stores`.
+    * bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
+    * bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
+    * allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine); a
+      node that has some keeps any number of contacts of one /16, as a network of one's own may stand in it.
+    * node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
+    * read_only: ask, but serve nobody (BEP 43). limits: "node", or "off" to lift every rate limit.
+    * blocklist: addresses to neither hear nor ask.
+    * k: contacts per bucket. bucket_refresh: the most silent or new contacts pinged a second.
+    * query_timeout: seconds after which a query has failed. query_concurrency: the most queries out at a time, 1 to
+      131,072; None: as config says. lookup: how lookups walk.
+    * enforce_node_id: keep no contact whose id does not fit its address (BEP 42).
+    * public_ip: our address as others see it, where it is known; else learned from what they say.
+    * token_secret: makes our write tokens outlive a restart; nodes that share one accept each other's.
+    * state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
+      save_stores: keep what others have announced and put as well, in `<state>.stores`.
+
     Raises ConfigError for what is malformed, and when an address cannot be bound (on entering).
     """
 
@@ -237,9 +240,11 @@ def node_config(config: CoreConfig, allowed_nets: tuple[str, ...], read_only: bo
     timeout_us = int(query_timeout * SECOND_US)
     if not 1 <= k <= 128:
         raise ConfigError(f"k is {k}; 1 to 128")
+    table = replace(config.table, k=k) if k != TableConfig().k else config.table
+    if allowed_nets:                    # a network of one's own may well stand in one /16
+        table = replace(table, network_limit=0)
     config = replace(config, allowed_nets=config.allowed_nets + allowed_nets, read_only=config.read_only or read_only,
-                     timeout_us=timeout_us, stall_us=min(config.stall_us, timeout_us),
-                     table=replace(config.table, k=k) if k != TableConfig().k else config.table)
+                     timeout_us=timeout_us, stall_us=min(config.stall_us, timeout_us), table=table)
     return config.limits_off() if limits == "off" else config
 
 

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import click
 from click.testing import CliRunner, Result
 
 from fastdht import Node, cli
+from fastdht.cli.options import NAMES, NodeOptions
 from tests.oracle import wire
 
 NET = ["127.0.0.0/8"]
@@ -43,6 +45,14 @@ def free_port(ip: str = "127.0.0.1") -> int:
         taken.bind((ip, 0))
         port: int = taken.getsockname()[1]
         return port
+
+
+def options_of(name: str, *words: str) -> NodeOptions:
+    """What a command is told about its node."""
+    command = cli.main.get_command(click.Context(cli.main), name)
+    assert command is not None
+    context = command.make_context(name, list(words))
+    return NodeOptions(**{each: context.params[each] for each in NAMES})
 
 
 class Neighbours:
@@ -108,7 +118,8 @@ Answer = Callable[[Query], dict[bytes, Any] | None]
 class Scripted:
     """A socket that notes every query and answers with what `results` says, or not at all."""
 
-    def __init__(self, results: Answer | None = None, ip: str = "127.0.0.1") -> None:
+    def __init__(self, results: Answer | None = None, ip: str = "127.0.0.1", error: bytes = b"") -> None:
+        self._error = error
         self.queries: list[Query] = []
         self.sources: list[tuple[str, int]] = []
         self._results = results or (lambda query: {})
@@ -128,13 +139,17 @@ class Scripted:
         while self._is_open:
             try:
                 data, source = self._socket.recvfrom(2048)
-            except TimeoutError:
+                query = wire.decode(data)
+            except (TimeoutError, ValueError):
                 continue
-            query = wire.decode(data)
+            if not isinstance(query, dict) or b"q" not in query:
+                continue
             self.queries.append(query)
             self.sources.append(source)
             results = self._results(query)
-            if results is not None:
+            if self._error:
+                self._socket.sendto(wire.encode({b"t": query[b"t"], b"y": b"e", b"e": [201, self._error]}), source)
+            elif results is not None:
                 self._socket.sendto(wire.encode({b"t": query[b"t"], b"y": b"r", b"r": {b"id": OWN_ID} | results}),
                                     source)
 

@@ -13,18 +13,15 @@ import threading
 from pathlib import Path
 from typing import Self
 
-import click
 import pytest
 
 from fastdht import Node
 from fastdht.cli import compat as flags
-from fastdht.cli import main
-from fastdht.cli.options import NAMES, NodeOptions
 from fastdht.cli.session import node_arguments
 from fastdht.testing import Testnet, builders
 from fastdht.testing.swarm import Swarm
 from tests.cli.network_kit import (
-    Neighbours, Scripted, ask, compat, free_port, invoke, lines, neighbours, process)
+    Neighbours, Scripted, ask, compat, free_port, invoke, lines, neighbours, options_of, process)
 from tests.oracle import ids, wire
 from tests.sim.sim_kit import simulate
 
@@ -90,7 +87,7 @@ def test_flag_07_of_21_kconcurrency_is_how_many_contacts_are_pinged_a_second(mos
         async with Testnet(0, seed=seed) as net:
             pinged: list[float] = []
             place = builders.endpoint(9_000)
-            options = options_of("-kconcurrency", str(most), *LOCAL, "-wait")
+            options = options_of(*flags.translate(flags.parse_flags(["-kconcurrency", str(most), *LOCAL, "-wait"])))
             arguments = node_arguments(options, (), [], is_server=True) | {
                 "bind": [str(place)], "transport": net.network.open, "clock": net.loop.clock}
             async with Node(**arguments):
@@ -250,15 +247,6 @@ def test_flag_21_of_21_wait_serves_until_ctrl_c() -> None:
             assert running.poll() is None
             running.send_signal(signal.SIGINT)
             assert running.wait(30) == 0
-
-
-def options_of(*words: str) -> NodeOptions:
-    """What our own command gets of the reference's flags."""
-    translated = flags.translate(flags.parse_flags(list(words)))
-    command = main.get_command(click.Context(main), translated[0])
-    assert command is not None
-    context = command.make_context(translated[0], translated[1:])
-    return NodeOptions(**{name: context.params[name] for name in NAMES})
 
 
 class Crowd:

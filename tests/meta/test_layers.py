@@ -29,11 +29,12 @@ ALLOWED = {
     "keep": VALUES,
     "pkarr": VALUES | {"node", "engine", "items", "crypto"},
     "crawl": VALUES | {"_ext", "engine", "persist", "bencode", "init"},
+    "conform": VALUES | {"_ext", "bencode", "crypto", "sodium", "init"},
     "testing": VALUES | {"_ext", "lookup", "engine", "node", "init"},
     "init": VALUES | {"node", "lookup", "engine", "bencode", "crawl", "keep", "items", "ops", "crypto", "keyfiles",
                       "links"},
     "cli": VALUES | {"items", "ops", "crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init",
-                     "cli", "keyfiles", "links", "pkarr", "sodium"},
+                     "cli", "conform", "keyfiles", "links", "pkarr", "sodium"},
     "__main__": {"cli"},
 }
 # `fastdht swarm` is the testing package's swarm, for users; `fastdht crawl verify` reads the truth that it wrote.

@@ -30,7 +30,7 @@ COMMANDS = {
     "closest-stores": ("fastdht.cli.nodes", "Find the nodes that keep items for a target."),
     "compat": ("fastdht.cli.compat", "Take the single-dash flags of mh-cbon/dht."),
     "completion": ("fastdht.cli.shell", "Print what makes a shell complete commands and options."),
-    "conform": ("fastdht.cli.conform", "Check any node against the BEPs, from outside."),
+    "conform": ("fastdht.cli.conform", "Ask a node everything the BEPs define, and name each deviation."),
     "doctor": ("fastdht.cli.doctor", "Find out how well the DHT works from here."),
     "find-node": ("fastdht.cli.nodes", "Find the nodes closest to an id."),
     "follow": ("fastdht.cli.updates", "Print each torrent that a key comes to name (BEP 46)."),
@@ -50,6 +50,9 @@ COMMANDS = {
     "serve": ("fastdht.cli.serve", "Run one DHT node until a signal."),
     "swarm": ("fastdht.cli.swarm", "Answer over real UDP as up to millions of virtual nodes."),
 }
+# What an optional module comes with.
+EXTRAS = {"pyarrow": "crawl", "jinja2": "report", "matplotlib": "report", "dns": "pkarr", "nacl": "nacl",
+          "prometheus_client": "metrics"}
 
 
 class CommandLine(click.Group):
@@ -106,7 +109,8 @@ def explain_missing(name: str, error: ModuleNotFoundError) -> str:
     missing = (error.name or "").partition(".")[0]
     if missing in ("", "fastdht"):
         raise error
-    return f"`fastdht {name}` needs {missing}, which is not installed: pip install 'fastdht[crawl]'"
+    extra = f": pip install 'fastdht[{EXTRAS[missing]}]'" if missing in EXTRAS else ""
+    return f"`fastdht {name}` needs {missing}, which is not installed{extra}"
 
 
 def report(error: Exception) -> int:
@@ -129,8 +133,13 @@ def report(error: Exception) -> int:
 
 def complain(message: str, code: int, ctx: click.Context | None = None) -> int:
     where = ctx.command_path if ctx else "fastdht"
-    click.echo(f"{where}: {' '.join(message.split())}", err=True)
+    click.echo(f"{where}: {clean(' '.join(message.split()))}", err=True)
     return code
+
+
+def clean(text: str) -> str:
+    """Text in one line that moves no cursor: what strangers send must not command a terminal."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 def describe(error: OSError) -> str:
@@ -149,4 +158,8 @@ def discard_output() -> None:
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, message="fastdht %(version)s")
 def main() -> None:
-    """A Mainline (BitTorrent) DHT: nodes, crawls, and swarms to check them against."""
+    """A Mainline (BitTorrent) DHT: nodes, crawls, and swarms to check them against.
+
+    Results go to stdout, everything else to stderr. Each command has its own --help, and --json where it tells
+    something.
+    """

@@ -166,7 +166,7 @@ def translate(values: Values) -> list[str]:
 def network_words(values: Values) -> list[str]:
     words = []
     for name, flag in FLAGS.items():
-        if flag.option is not None and values[name] not in ("", False):
+        if flag.option is not None and values[name] is not False and values[name] != "":
             words += [flag.option] if values[name] is True else [flag.option, str(values[name])]
     nodes = values["bnodes"]
     if nodes == "no":

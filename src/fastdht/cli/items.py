@@ -11,22 +11,20 @@ import click
 from fastdht import bencode, crypto
 from fastdht.cli.keys import key_dir_option, read_key
 from fastdht.cli.options import NodeCommand, NodeOptions, Remote, node_options, remote_option
-from fastdht.cli.params import PUBLIC_KEY, TARGET
+from fastdht.cli.params import PUBLIC_KEY, SEQ, TARGET
 from fastdht.cli.peers import explain_rejection
 from fastdht.cli.plain import WRITE_COLUMNS, plain_item, plain_value, plain_write, printable, write_rows
 from fastdht.cli.render import emit, emit_json, emit_remark
 from fastdht.cli.run import run_async
 from fastdht.cli.session import note_lookup, open_session
 from fastdht.errors import DecodeError, WriteRejected
-from fastdht.items import MAX_SEQ, make_item, sign_item
+from fastdht.items import make_item, sign_item
 from fastdht.stats import WriteReport
 from fastdht.types import Item, NodeId
 
 KINDS = ("text", "hex", "json", "bencode")
 STANDARD_INPUT = "-"
 MAX_INPUT = 65_536          # bytes read of stdin: more is no item anyway
-
-seq_type = click.IntRange(0, MAX_SEQ)
 
 
 @click.command(cls=NodeCommand)
@@ -35,7 +33,7 @@ seq_type = click.IntRange(0, MAX_SEQ)
 @click.option("--public-key", type=PUBLIC_KEY, metavar="HEX64", help="The same of a key that is somebody else's.")
 @key_dir_option
 @click.option("--salt", default="", metavar="TEXT", help="What the mutable item was stored with.")
-@click.option("--seq", type=seq_type, metavar="N", help="Least acceptable sequence number of a mutable item.")
+@click.option("--seq", type=SEQ, metavar="N", help="Least acceptable sequence number of a mutable item.")
 @click.option("--raw", is_flag=True, help="Print the bencoded value exactly as it is stored.")
 @remote_option
 @node_options
@@ -96,9 +94,9 @@ def print_item(item: Item, raw: bool) -> None:
 @click.option("--key", "key_name", metavar="NAME|FILE", help="Sign it: a mutable item of this key; see genkey.")
 @key_dir_option
 @click.option("--salt", default="", metavar="TEXT", help="To keep several mutable items of one key, up to 64 bytes.")
-@click.option("--seq", type=seq_type, metavar="N",
+@click.option("--seq", type=SEQ, metavar="N",
               help="Sequence number of a mutable item. Default: one more than the newest found.")
-@click.option("--cas", type=seq_type, metavar="N", help="Write only over this sequence number.")
+@click.option("--cas", type=SEQ, metavar="N", help="Write only over this sequence number.")
 @remote_option
 @node_options
 def put(value: str, kind: str, key_name: str | None, key_dir: Path, salt: str, seq: int | None, cas: int | None,

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from fastdht.cli.options import json_option
+from fastdht.cli.params import SEQ
 from fastdht.cli.render import emit_json, emit_remark
 from fastdht.crypto import SigningKey, signing_buffer
-from fastdht.items import MAX_SEQ, sign_item
+from fastdht.items import sign_item
 from fastdht.keyfiles import BEP44_NAME, key_path, load_key, save_key
 
 key_dir_option = click.option(
@@ -79,7 +80,7 @@ def show_bytes(name: str, value: bytes) -> str:
 @click.option("--key", "key_name", required=True, metavar="NAME|FILE", help="The key to sign with; see genkey.")
 @key_dir_option
 @click.option("--salt", default="", metavar="TEXT", help="Of the mutable item, up to 64 bytes.")
-@click.option("--seq", type=click.IntRange(0, MAX_SEQ), default=0, show_default=True, metavar="N",
+@click.option("--seq", type=SEQ, default="0", show_default=True, metavar="N",
               help="Sequence number of the mutable item.")
 @show_private_option
 @json_option

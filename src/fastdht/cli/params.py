@@ -14,6 +14,7 @@ import click
 from fastdht.errors import DecodeError
 from fastdht.types import Endpoint, InfoHash, NodeId
 
+MAX_SEQ = 2**63 - 1         # of a mutable item (BEP 44)
 KEY_SIZE = 32               # bytes of a public key (BEP 44)
 MAX_ZONE_BITS = 32          # a finer zone holds no node: 2³² of them outnumber any network
 MAX_DURATION = 3600.0       # seconds that a query may take at most
@@ -120,6 +121,12 @@ def parse_public_ip(text: str) -> str:
         return Endpoint.parse(text).ip
 
 
+def parse_seq(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_SEQ:
+        raise ValueError(f"{text!r} is no sequence number; 0 to 2^63 - 1 (BEP 44)")
+    return int(text)
+
+
 def parse_public_key(text: str) -> bytes:
     try:
         key = bytes.fromhex(text)
@@ -204,6 +211,7 @@ REMOTE = Checked("host:port,…|closest-stores|closest-peers", parse_remote)  # 
 TARGET = Checked("hex40|self", parse_target)                # → NodeId or "self"
 PUBLIC_IP = Checked("ip[:port]", parse_public_ip)           # → str, the address
 PUBLIC_KEY = Checked("hex64", parse_public_key)             # → bytes, 32
+SEQ = Checked("n", parse_seq)                               # → int, 0 to 2^63 - 1
 HTTP = Checked("[ip]:port", parse_http)                     # → Endpoint; port 0 allowed
 NODE_ID = Checked("hex40", NodeId.parse)                    # → NodeId
 INFO_HASH = Checked("hex40", InfoHash.parse)                # → InfoHash

@@ -123,7 +123,7 @@ def explain_rejection(error: WriteRejected) -> None:
 @remote_option
 @node_options
 def scrape(info_hashes: tuple[InfoHash, ...], remote: tuple[Remote, ...], options: NodeOptions) -> None:
-    """Estimate how many seeds and peers torrents have (BEP 33), with bounds of 95 % confidence.
+    """Estimate how many seeds and peers torrents have (BEP 33), with 95% bounds.
 
     Fails when no node answers for any of them.
     """

@@ -22,14 +22,17 @@ LISTEN = Endpoint("0.0.0.0", 6881)
               help="`off` lifts every rate limit; the bounds on memory stay.")
 @click.option("--metrics", type=HTTP, metavar="[IP]:PORT",
               help="Serve Prometheus metrics at http://IP:PORT/metrics; :PORT on 127.0.0.1 only.")
+@click.option("--save-stores", is_flag=True, help="Keep what others store here as well, beside the state file.")
 @node_options
-def serve(limits: Literal["node", "off"], metrics: Endpoint | None, options: NodeOptions) -> None:
+def serve(limits: Literal["node", "off"], metrics: Endpoint | None, save_stores: bool, options: NodeOptions) -> None:
     """Run a node until Ctrl-C or SIGTERM.
 
     Prints one JSON line when it is up: where it listens and its id; with --metrics, where those are.
     """
     options = replace(options, listen=options.listen or (LISTEN,), wait=True)
-    run_async(serve_until_signal(options, limits, metrics))
+    if save_stores and options.state_file is None:
+        raise click.UsageError("--save-stores needs --state-file")
+    run_async(serve_until_signal(options, limits, metrics, save_stores))
 
 
 def bootstrap_hosts(chosen: str | tuple[HostPort, ...]) -> Literal["public"] | list[str]:
@@ -39,13 +42,16 @@ def bootstrap_hosts(chosen: str | tuple[HostPort, ...]) -> Literal["public"] | l
     return [] if isinstance(chosen, str) else [show_host(host) for host in chosen]
 
 
-async def serve_until_signal(options: NodeOptions, limits: Literal["node", "off"], metrics: Endpoint | None) -> None:
+async def serve_until_signal(options: NodeOptions, limits: Literal["node", "off"], metrics: Endpoint | None,
+                             save_stores: bool) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(open_session(options, is_server=True, limits=limits))
+        session = await stack.enter_async_context(open_session(
+            options, is_server=True, limits=limits, save_stores=save_stores))
         node = session.node
-        ready = {"endpoint": str(node.endpoints[0]), "id": node.id.hex()}
+        ready: dict[str, object] = {"endpoint": str(node.endpoints[0]), "id": node.id.hex()}
         if len(node.endpoints) > 1:
-            ready["endpoints"] = " ".join(map(str, node.endpoints))
+            ready["sockets"] = [{"endpoint": str(endpoint), "id": node_id.hex()}
+                                for endpoint, node_id in zip(node.endpoints, node.ids, strict=True)]
         if metrics is not None:
             ready["metrics"] = await stack.enter_async_context(open_metrics(session, metrics))
         emit_json(ready)

@@ -108,7 +108,7 @@ class Session:
 @contextlib.asynccontextmanager
 async def open_session(options: NodeOptions, remote: Sequence[Remote] = (), *, is_server: bool = False,
                        must_save: bool = False, lookup_width: int = 0,
-                       limits: Literal["node", "off"] = "node",
+                       limits: Literal["node", "off"] = "node", save_stores: bool = False,
                        told: Watcher | None = None) -> AsyncIterator[Session]:
     """Start the node of a command.
 
@@ -120,7 +120,8 @@ async def open_session(options: NodeOptions, remote: Sequence[Remote] = (), *, i
     hosts = [] if is_direct(options, remote) and not is_server else entry_hosts(options, state)
     told = told or (log_datagram if options.verbose > 1 else None)
     node = Node(**node_arguments(options, remote, hosts, is_server=is_server, lookup_width=lookup_width),
-                state=state if is_saver else None, limits=limits, transport=watched(told) if told else open_transport)
+                state=state if is_saver else None, save_stores=save_stores and is_saver, limits=limits,
+                transport=watched(told) if told else open_transport)
     async with node:
         log.info("self id %s at %s", node.id, ", ".join(map(str, node.endpoints)))
         yield Session(node, options, hosts)

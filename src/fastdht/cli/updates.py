@@ -9,21 +9,20 @@ from typing import Any
 import click
 
 from fastdht.cli.keys import key_dir_option, read_key
-from fastdht.cli.options import NodeCommand, NodeOptions, node_options
-from fastdht.cli.params import INFO_HASH, TIMEOUT, parse_public_key
+from fastdht.cli.options import NodeCommand, NodeOptions, Remote, node_options, remote_option
+from fastdht.cli.params import INFO_HASH, SEQ, TIMEOUT, parse_public_key
 from fastdht.cli.peers import explain_rejection
 from fastdht.cli.plain import WRITE_COLUMNS, plain_write, write_rows
 from fastdht.cli.render import emit, emit_json, emit_remark
 from fastdht.cli.run import run_async
 from fastdht.cli.session import Session, note_lookup, open_session
-from fastdht.crypto import SigningKey
+from fastdht.crypto import SigningKey, mutable_target
 from fastdht.errors import DecodeError, DHTError, WriteRejected
-from fastdht.items import MAX_SEQ
 from fastdht.links import Magnet
-from fastdht.ops.updates import TorrentUpdate
-from fastdht.pkarr import SignedPacket, decode_key, load_dns, resolve as resolve_key, sign as sign_records
+from fastdht.ops.updates import INFO_HASH_KEY, TorrentUpdate
+from fastdht.pkarr import SignedPacket, decode_key, load_dns, sign as sign_records
 from fastdht.stats import WriteReport
-from fastdht.types import InfoHash
+from fastdht.types import InfoHash, NodeId
 
 HEX_KEY_DIGITS = 64
 
@@ -59,13 +58,14 @@ def parse_named_key(text: str) -> tuple[bytes, bytes]:
 @click.option("--key", "key_name", required=True, metavar="NAME|FILE", help="Whose name it gets; see genkey.")
 @key_dir_option
 @click.option("--salt", default="", metavar="TEXT", help="To name several torrents with one key, up to 64 bytes.")
-@click.option("--seq", type=click.IntRange(0, MAX_SEQ), metavar="N",
+@click.option("--seq", type=SEQ, metavar="N",
               help="Sequence number. Default: one more than the newest found.")
 @click.option("--record", "records", multiple=True, metavar="'NAME TTL TYPE DATA'",
               help="A DNS record instead of an infohash, for `resolve`; @ is the key itself. May be repeated.")
+@remote_option
 @node_options
 def publish(info_hash: InfoHash | None, key_name: str, key_dir: Path, salt: str, seq: int | None,
-            records: tuple[str, ...], options: NodeOptions) -> None:
+            records: tuple[str, ...], remote: tuple[Remote, ...], options: NodeOptions) -> None:
     """Say which torrent a key names now (BEP 46), and print the magnet link for `follow`.
 
     With --record, publish DNS records under the key as pkarr does, and print its name. --wait keeps it published.
@@ -75,20 +75,22 @@ def publish(info_hash: InfoHash | None, key_name: str, key_dir: Path, salt: str,
         raise click.UsageError("an infohash or --record needed, not both")
     if records and (salt or seq is not None):
         raise click.UsageError("--salt and --seq are for torrents; records have none, and the time as number")
-    run_async(run_publish(info_hash, read_key(key_name, key_dir), salt.encode(), seq, records, options))
+    key = read_key(key_name, key_dir)
+    packet = sign_records(key, parse_records(records)) if records else None
+    run_async(run_publish(info_hash, key, salt.encode(), seq, packet, remote, options))
 
 
 async def run_publish(info_hash: InfoHash | None, key: SigningKey, salt: bytes, seq: int | None,
-                      records: tuple[str, ...], options: NodeOptions) -> None:
-    packet = sign_records(key, parse_records(records)) if records else None
-    async with open_session(options) as session:
-        await session.join()
+                      packet: SignedPacket | None, remote: tuple[Remote, ...], options: NodeOptions) -> None:
+    async with open_session(options, remote) as session:
+        asked = await session.remotes(remote, NodeId(mutable_target(key.public_key, salt)))
         try:
             if packet is not None:
-                report, name = await session.node.put_item(packet.item()), f"pk:{packet.name}"
+                report, name = await session.node.put_item(packet.item(), to=asked), f"pk:{packet.name}"
             else:
                 assert info_hash is not None
-                report = await session.node.publish(key, info_hash, salt=salt, seq=seq)
+                value = {INFO_HASH_KEY: bytes(info_hash)}
+                report = await session.node.put_mutable(key, value, salt=salt, seq=seq, to=asked)
                 name = str(Magnet(public_key=key.public_key, salt=salt))
         except WriteRejected as error:
             explain_rejection(error)
@@ -136,7 +138,7 @@ async def keep(session: Session, report: WriteReport, key: SigningKey, salt: byt
 @click.command(cls=NodeCommand)
 @click.argument("key", type=NamedKey(), metavar="HEX64|MAGNET")
 @click.option("--salt", default=None, metavar="TEXT", help="What it was published with, unless the link says.")
-@click.option("--seq", type=click.IntRange(0, MAX_SEQ), metavar="N", help="Only what is newer than this.")
+@click.option("--seq", type=SEQ, metavar="N", help="Only what is newer than this.")
 @click.option("--every", type=TIMEOUT, default="10m", show_default=True, metavar="DURATION",
               help="How often to look, at least 10s.")
 @click.option("-n", "count", type=click.IntRange(1), metavar="N", help="End after so many. Default: never.")
@@ -177,19 +179,20 @@ def show_update(update: TorrentUpdate, options: NodeOptions) -> None:
 @click.argument("key", type=NamedKey(), metavar="KEY")
 @click.option("--name", default=None, metavar="NAME",
               help="Only records of this name below the key; @ is the key itself.")
+@remote_option
 @node_options
-def resolve(key: tuple[bytes, bytes], name: str | None, options: NodeOptions) -> None:
+def resolve(key: tuple[bytes, bytes], name: str | None, remote: tuple[Remote, ...], options: NodeOptions) -> None:
     """Print the DNS records published under a key, as pkarr does: z-base-32, pk:…, or 64 hexadecimal digits.
 
     Fails when there are none.
     """
-    run_async(run_resolve(key[0], name, options))
+    run_async(run_resolve(key[0], name, remote, options))
 
 
-async def run_resolve(public_key: bytes, name: str | None, options: NodeOptions) -> None:
-    async with open_session(options) as session:
-        await session.join()
-        packet = await resolve_key(session.node, public_key)
+async def run_resolve(public_key: bytes, name: str | None, remote: tuple[Remote, ...], options: NodeOptions) -> None:
+    async with open_session(options, remote) as session:
+        asked = await session.remotes(remote, NodeId(mutable_target(public_key)))
+        packet = SignedPacket.from_item(await session.node.get_mutable(public_key, to=asked))
         records = plain_records(packet, name)
         value = {"name": packet.name, "timestamp_us": packet.timestamp, "records": records}
         rows = [(each["name"], str(each["ttl"]), each["type"], each["data"]) for each in records]

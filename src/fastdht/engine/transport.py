@@ -16,7 +16,8 @@ from typing import Protocol, cast
 
 from fastdht._ext.datagrams import receive_all, send_some
 from fastdht._ext.packets import Inbox, Outbox
-from fastdht._ext.udp import DEFAULT_BUFFER_BYTES, HAS_BATCHES, UdpSocket
+from fastdht._ext.udp import DEFAULT_BUFFER_BYTES as DEFAULT_BUFFER_BYTES
+from fastdht._ext.udp import HAS_BATCHES, UdpSocket
 from fastdht.errors import ConfigError
 from fastdht.types import Endpoint
 

@@ -136,10 +136,10 @@ class Asking:
         return self._engines[0]
 
 
-def writable(report: LookupReport, to: object) -> list[ClosestContact]:
+def writable(report: LookupReport, to: object, writes: int = WRITES) -> list[ClosestContact]:
     """Whom a write goes to: the closest that gave a token; all of them where the caller has named whom to ask."""
     found = [each for each in report.closest if each.token is not None]
-    return found[:WRITES] if to is None else found
+    return found[:writes] if to is None else found
 
 
 def raise_error(answer: dict[str, Any]) -> None:
