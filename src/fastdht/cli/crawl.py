@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from fastdht import __version__
+from fastdht.cli.crawl_harvest import harvest
 from fastdht.cli.crawl_metadata import metadata
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, ZONE, HostPort
 from fastdht.cli.progress import open_display
@@ -260,4 +261,5 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     ])
 
 
+crawl.add_command(harvest)
 crawl.add_command(metadata)

@@ -29,6 +29,15 @@ NODE_COLUMNS = (
     Column("bep42", "bool", "whether BEP 42 accepts the id at this address"),
 )
 
+SAMPLE_COLUMNS = (
+    Column("info_hash", "string", "40 hexadecimal digits"),
+    Column("ip", "string", "of the node that showed it"),
+    Column("port", "uint16", "its UDP port"),
+    Column("num", "uint32", "how many infohashes the node said it stores"),
+    Column("interval", "uint32", "seconds that it asked to be left alone, at most 21,600"),
+    Column("t", "uint32", "Unix time of the answer"),
+)
+
 METADATA_COLUMNS = (
     Column("info_hash", "string", "20 bytes as 40 hexadecimal digits; of a v2 torrent the first 20 of its SHA-256"),
     Column("status", "string", "ok, no_peers, failed (all peers tried), unreadable (right hash, but no torrent)"),
