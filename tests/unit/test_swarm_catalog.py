@@ -44,9 +44,13 @@ def sample(network: Swarm, row: TruthRow, now_s: float) -> dict[bytes, Any]:
     return ask(network, row, b"sample_infohashes", now_s, target=random.Random(1).randbytes(20))
 
 
+def owners(truth: HashTruth) -> list[tuple[bytes, tuple[int, ...]]]:
+    return [(info_hash, truth.holders(row)) for info_hash, row in truth.index().items()]
+
+
 def held_by(truth: HashTruth) -> dict[int, set[bytes]]:
     held: dict[int, set[bytes]] = {}
-    for info_hash, holders in truth.holders():
+    for info_hash, holders in owners(truth):
         for serial in holders:
             held.setdefault(serial, set()).add(info_hash)
     return held
@@ -54,14 +58,14 @@ def held_by(truth: HashTruth) -> dict[int, set[bytes]]:
 
 def test_infohash_lives_on_the_eight_closest_honest_nodes(people: list[TruthRow], truth: HashTruth) -> None:
     ids = [int.from_bytes(row.id, "big") for row in people]
-    for info_hash, holders in truth.holders():
+    for info_hash, holders in owners(truth):
         target = int.from_bytes(info_hash, "big")
         assert list(holders) == sorted(range(NODES), key=lambda serial: ids[serial] ^ target)[:8]
 
 
 def test_number_of_infohashes_is_about_what_was_asked_for(network: Swarm, truth: HashTruth) -> None:
     assert network.catalog is not None
-    assert len(truth) == network.catalog.total() == len(truth.chances())
+    assert len(truth) == network.catalog.total() == len(truth.index())
     assert 2000 < len(truth) < 18_000           # cells differ by a factor of e, and there are only eight
 
 
@@ -98,13 +102,13 @@ def test_nodes_without_support_refuse_or_answer_as_find_node(network: Swarm, peo
 def test_chance_is_that_of_the_supporting_holders(network: Swarm, truth: HashTruth) -> None:
     assert network.catalog is not None
     nums = {serial: len(hashes) for serial, hashes in held_by(truth).items()}
-    chances = truth.chances()
-    for info_hash, holders in truth.holders():
+    index = truth.index()
+    for info_hash, holders in owners(truth):
         missed = 1.0
         for serial in holders:
             if network.catalog.support(serial) == 2:
                 missed *= 1 - min(1.0, 20 / nums[serial])
-        assert chances[info_hash] == pytest.approx(1 - missed, abs=1e-6)
+        assert truth.chance(index[info_hash]) == pytest.approx(1 - missed, abs=1e-6)
 
 
 @pytest.fixture
@@ -136,7 +140,7 @@ def test_question_before_the_interval_ends_is_counted(fresh: tuple[Swarm, TruthR
 
 
 def test_get_peers_finds_peers_at_the_holders_only(network: Swarm, people: list[TruthRow], truth: HashTruth) -> None:
-    for info_hash, holders in list(truth.holders())[::500]:
+    for info_hash, holders in owners(truth)[::500]:
         for serial in range(NODES):
             answer = ask(network, people[serial], b"get_peers", 0, info_hash=info_hash)[b"r"]
             assert (b"values" in answer) == (serial in holders)

@@ -79,7 +79,7 @@ cdef class Ledger:
         """The endpoint has told its interval; what is outside the bounds counts as the bound."""
         cdef uint64_t mark = self.mark_of(endpoint)
         cdef LedgerEntry* entry = self.find(mark)
-        if entry != NULL and entry.mark == mark:
+        if entry != NULL and entry.mark == mark and entry.not_before_s > self.wall_s(now_us):
             interval_s = min(max(interval_s, <int64_t>0), <int64_t>MAX_INTERVAL_S)
             entry.not_before_s = self.wall_s(now_us) + 1 + <uint32_t>interval_s + MARGIN_S
 

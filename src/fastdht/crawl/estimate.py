@@ -36,19 +36,17 @@ class HashEstimate:
 def estimate(sums: Mapping[str, float], *, nodes: int, samplers: int, num_sum: int) -> HashEstimate:
     """`sums` as SampleTally gives them; `nodes` found, `samplers` of them showed samples, `num_sum` told in all."""
     distinct = int(sums["distinct"])
-    chao2 = bound_chao2(sums, samplers)
     if not sums["sightings"] or not samplers or not nodes or not num_sum:
-        return HashEstimate(distinct, None, None, chao2, None)
+        return HashEstimate(distinct, None, None, None, None)
     share = min(1.0, samplers / nodes)
     others = sums["pairs"] / sums["sightings"]
     replicas = 1 + others / share
     total = max(num_sum / (replicas * share), distinct)
-    return HashEstimate(distinct, replicas, total, chao2, distinct / total)
+    return HashEstimate(distinct, replicas, total, bound_chao2(sums, replicas * share), distinct / total)
 
 
-def bound_chao2(sums: Mapping[str, float], samplers: int) -> float | None:
-    """The bias-corrected Chao2 bound, from infohashes seen on one and on two nodes."""
-    if samplers < 2:
-        return None
+def bound_chao2(sums: Mapping[str, float], occasions: float) -> float:
+    """The bias-corrected Chao2 bound, from infohashes seen on one and on two nodes. The occasions are those an infohash
+    has to be seen: the sampled nodes that hold it, not all nodes; with so few, leaving that out gives too much."""
     once, twice = sums["once"], sums["twice"]
-    return sums["distinct"] + (samplers - 1) / samplers * once * (once - 1) / (2 * (twice + 1))
+    return sums["distinct"] + max(0.0, 1 - 1 / occasions) * once * (once - 1) / (2 * (twice + 1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,14 +41,23 @@ class HashTruth:
     def __len__(self) -> int:
         return len(self.rows) // HASH_ROW.size
 
-    def chances(self) -> dict[bytes, float]:
-        """Of each infohash the chance that one question to each supporting holder shows it."""
-        return {row[0]: row[9] for row in HASH_ROW.iter_unpack(self.rows)}
+    def index(self) -> dict[bytes, int]:
+        """The row of each infohash."""
+        rows, size = self.rows, HASH_ROW.size
+        return {rows[i * size : i * size + 20]: i for i in range(len(self))}
 
-    def holders(self) -> Iterator[tuple[bytes, tuple[int, ...]]]:
-        """Each infohash and the rows of the truth where it lives."""
-        for row in HASH_ROW.iter_unpack(self.rows):
-            yield row[0], tuple(serial for serial in row[1:9] if serial != NOBODY)
+    def holders(self, row: int) -> tuple[int, ...]:
+        """The rows of the network's truth where the infohash of a row lives, closest first."""
+        serials = HASH_ROW.unpack_from(self.rows, row * HASH_ROW.size)[1:9]
+        return tuple(serial for serial in serials if serial != NOBODY)
+
+    def chance(self, row: int) -> float:
+        """The chance that one question to each supporting holder shows the infohash of a row."""
+        return float(HASH_ROW.unpack_from(self.rows, row * HASH_ROW.size)[9])
+
+    def allowed(self) -> float:
+        """The share of all infohashes that such a sweep shows on average."""
+        return sum(row[9] for row in HASH_ROW.iter_unpack(self.rows)) / max(len(self), 1)
 
 
 def beside(truth: Path, name: str) -> Path:
