@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 FUZZ_ARGS ?=
 RINGS ?= unit property sim net cli typing meta interop
 
-.PHONY: help demo test debug build sdist sim interop fuzz fuzz-gate lint stubs workflows annotate clean \
+.PHONY: help demo test debug build sdist sim interop fuzz fuzz-gate lint stubs workflows docs annotate clean \
 	bench bench-server bench-lookups bench-crawl bench-bencode bench-replay bench-micro
 
 help:            ## list the targets
@@ -48,6 +48,9 @@ stubs: $(VENV)/.dev  ## the typed stubs of compiled modules against the modules 
 workflows: $(VENV)/.dev  ## .github/workflows against their schema
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
+docs: $(VENV)/.docs   ## site/: the pages of docs/ and the API reference; a warning is an error
+	@$(BIN)/mkdocs build --strict --quiet
+
 annotate: $(VENV)/.dev   ## build/annotate/*.html: where compiled code touches Python
 	@$(BIN)/python tools/annotate.py build/annotate
 
@@ -66,7 +69,7 @@ bench-server bench-lookups bench-crawl bench-bencode bench-replay: bench-%: $(VE
 	@$(BIN)/python -m bench.macro.$*
 
 clean:           ## everything built, and .venv
-	rm -rf $(VENV) .venv-debug build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-debug build dist site .mypy_cache .ruff_cache .pytest_cache
 	rm -f src/fastdht/_ext/*.c src/fastdht/_ext/*.html src/fastdht/_ext/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -78,6 +81,6 @@ $(VENV)/.wheel: $(VENV)/.venv tools/install.sh $(SOURCES)
 	@tools/install.sh build $(VENV)
 	@touch $@
 
-$(VENV)/.crawl $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: $(VENV)/.wheel
+$(VENV)/.crawl $(VENV)/.dev $(VENV)/.bench $(VENV)/.docs: $(VENV)/.%: $(VENV)/.wheel
 	@tools/install.sh extras $(VENV) $*
 	@touch $@

@@ -19,9 +19,9 @@ from fastdht import crypto
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.ids import is_secure, random_id, secure_id
+from fastdht._ext.walks import Walks
 from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
-from fastdht.engine.bridge import Walk, WalkKey
 from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
 from fastdht.engine.engine import MAX_TRANSACTIONS, Engine
 from fastdht.engine.names import HostList
@@ -43,20 +43,22 @@ WRITE_WIDTH = 16        # nodes whose answers are awaited before a write: the cl
 class Node(Keeping, Updates, SwarmCalls, Watching):
     """A participant of the DHT, used as `async with Node(...) as node:`.
 
-    bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
-    bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
-    allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine); a node
-    that has some keeps any number of contacts of one /16, as a network of one's own may stand in it.
-    node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
-    blocklist: addresses to neither hear nor ask. read_only: ask, but serve nobody (BEP 43).
-    limits: "node", or "off" to lift every rate limit.
-    k: contacts per bucket. query_timeout: seconds after which a query has failed. lookup: how lookups walk.
-    query_concurrency: the most queries out at a time, 1 to 131,072; None: as config says. bucket_refresh: the most
-    silent or new contacts pinged a second. enforce_node_id: keep no contact whose id does not fit its address (BEP 42).
-    public_ip: our address as others see it, where it is known; else learned from what they say.
-    token_secret: makes our write tokens outlive a restart; nodes that share one accept each other's.
-    state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
-    save_stores: keep what others have announced and put as well, in `<state>.stores`.
+    * bind: address and port, or several: "0.0.0.0:6881", ["0.0.0.0:6881", "[::]:6881"]; port 0 lets the system choose.
+    * bootstrap: "public" for the well-known hosts, or host:port strings; empty for none.
+    * allow_net: CIDR ranges that count as public besides those that are ("127.0.0.0/8" for tests on one machine); a
+      node that has some keeps any number of contacts of one /16, as a network of one's own may stand in it.
+    * node_id: 20 bytes to keep; by default one that fits our address (BEP 42), chosen anew when that changes.
+    * read_only: ask, but serve nobody (BEP 43). limits: "node", or "off" to lift every rate limit.
+    * blocklist: addresses to neither hear nor ask.
+    * k: contacts per bucket. bucket_refresh: the most silent or new contacts pinged a second.
+    * query_timeout: seconds after which a query has failed. query_concurrency: the most queries out at a time, 1 to
+      131,072; None: as config says. lookup: how lookups walk.
+    * enforce_node_id: keep no contact whose id does not fit its address (BEP 42).
+    * public_ip: our address as others see it, where it is known; else learned from what they say.
+    * token_secret: makes our write tokens outlive a restart; nodes that share one accept each other's.
+    * state: a file that keeps ids and contacts between runs; one that cannot be used is set aside with a warning.
+      save_stores: keep what others have announced and put as well, in `<state>.stores`.
+
     Raises ConfigError for what is malformed, and when an address cannot be bound (on entering).
     """
 
@@ -109,7 +111,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
         self._saver = Saver(Path(state).expanduser(), wall, has_stores=save_stores) if state is not None else None
         self._engines: list[Engine] = []
         self._upkeeps: list[Upkeep] = []
-        self._walks: dict[WalkKey, Walk] = {}
+        self._walks = Walks(self._entry_hosts)
         self._watch: QueryWatch | None = None
         self._started_us = 0
 
@@ -132,6 +134,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
             await self.close()
             raise
         self._link_families()
+        self._walks.slots = [engine.lookups for engine in self._engines]
         self._started_us = self._clock()
         for engine, upkeep in zip(self._engines, self._upkeeps, strict=True):
             engine.start()
@@ -141,15 +144,14 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
 
     async def close(self) -> None:
         """Stop at once: lookups end as cancelled, queries still awaited as unanswered. May be called again."""
-        for walk in list(self._walks.values()):
-            walk.cancel()
+        self._walks.cancel()
         if self._saver is not None:
             await self._saver.stop()
         if self._watch is not None:
             self._watch.close()
             self._watch = None
         engines, upkeeps = self._engines, self._upkeeps
-        self._engines, self._upkeeps = [], []
+        self._engines, self._upkeeps, self._walks.slots = [], [], []
         for engine in engines:
             engine.close()
         for upkeep in upkeeps:

@@ -118,7 +118,8 @@ Answer = Callable[[Query], dict[bytes, Any] | None]
 class Scripted:
     """A socket that notes every query and answers with what `results` says, or not at all."""
 
-    def __init__(self, results: Answer | None = None, ip: str = "127.0.0.1") -> None:
+    def __init__(self, results: Answer | None = None, ip: str = "127.0.0.1", error: bytes = b"") -> None:
+        self._error = error
         self.queries: list[Query] = []
         self.sources: list[tuple[str, int]] = []
         self._results = results or (lambda query: {})
@@ -146,7 +147,9 @@ class Scripted:
             self.queries.append(query)
             self.sources.append(source)
             results = self._results(query)
-            if results is not None:
+            if self._error:
+                self._socket.sendto(wire.encode({b"t": query[b"t"], b"y": b"e", b"e": [201, self._error]}), source)
+            elif results is not None:
                 self._socket.sendto(wire.encode({b"t": query[b"t"], b"y": b"r", b"r": {b"id": OWN_ID} | results}),
                                     source)
 

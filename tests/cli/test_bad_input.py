@@ -153,6 +153,15 @@ def test_state_file_when_damaged_then_is_set_aside_and_said(public: object, own_
     assert (own_folder / "state.bad").exists() and (own_folder / "state").exists()
 
 
+def test_error_when_a_stranger_words_it_then_commands_no_terminal() -> None:
+    with Scripted(lambda query: None, error=b"\x1b]0;owned\x07\x1b[2Jnot yours") as rude:
+        result = invoke("announce-peer", HASH, "--port", "1", "--remote", rude.endpoint)
+        told = invoke("ping", rude.endpoint)
+    assert (result.exit_code, told.exit_code) == (1, 1)
+    assert "not yours" in told.stdout
+    assert not {"\x1b", "\x07"} & set(result.output + told.output)
+
+
 def test_answers_when_garbage_then_the_query_fails_in_one_line() -> None:
     with Scripted(lambda query: {b"id": b"short"}) as broken:
         result = compat("-do", "ping", "-bnodes", "no", "-remote", broken.endpoint, "-qtimeout", "300ms")

@@ -101,3 +101,57 @@ KNOWN: Known = {
     (NETWORK, "stored"): {"rtorrent": ("port swapped", SWAPPED)},
     (NETWORK, "found again"): {"rtorrent": ("misread", MISREAD)},
 }
+
+SILENT = "no answer"
+TAKEN = "answered as if nothing were wrong"
+LISTED = "we are listed"
+NO_ERRORS = ("unknown-method", "unknown-with-target", "no-method", "no-arguments")
+
+# Peer → check of `fastdht conform` → what it says, and the reason.
+DEVIATIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "libtorrent": {
+        "unknown-method": ("error 203 unknown message", "to it a query it does not know is one with wrong arguments"),
+        "put-equal-seq": (TAKEN, "it keeps the old value, but says that it has taken the new one"),
+        "short-error": ("an error of", "it tells its version and our port in each error, and measures none"),
+    },
+    "transmission": {
+        **dict.fromkeys((*NO_ERRORS, "no-id", "short-id"), (SILENT, QUIET)),
+        "tid-20": ("returns as empty", "it keeps no more of a tid than 15 bytes"),
+        "no-target": (TAKEN, "that the target is missing is not noticed"),
+        "short-target": (TAKEN, "the target's length is not checked"),
+    },
+    "rtorrent": {
+        "announce-port": (TAKEN, "a port above 65535 is not noticed"),
+        "announced": ("do not name our address", SWAPPED),
+        "implied-port": ("do not name our address", "`implied_port` came after its DHT was written"),
+        "no-kind": ("answered with error 203 No message type", "it answers what it cannot use"),
+        "stray-error": ("answered with error 203 Invalid transaction ID", "it answers what it cannot use"),
+        "read-only": (LISTED, NO_BEP_43),
+        "short-error": ("an error of", "it tells its version in each error, and measures none"),
+    },
+    "aria2": {
+        **dict.fromkeys((*NO_ERRORS, "no-id", "short-id", "no-target", "short-target", "announce-forged",
+                         "announce-port"), (SILENT, QUIET)),
+        "implied-port": ("do not name our address", "`implied_port` came after its DHT was written"),
+        "read-only": (LISTED, NO_BEP_43),
+    },
+    "bittorrent-dht": {
+        **dict.fromkeys((*NO_ERRORS, "announce-port"), (SILENT, QUIET)),
+        "no-id": (TAKEN, "it looks at the id only to list the asker"),
+        "short-id": (TAKEN, "it looks at the id only to list the asker"),
+        "short-target": (TAKEN, "the target's length is not checked"),
+        "read-only": (LISTED, NO_BEP_43),
+        "put-too-large": (TAKEN, "it measures the value before it is encoded"),
+        "put-unsorted": (TAKEN, "the order of a value's keys is not looked at"),
+        "put-long-salt": (TAKEN, "it limits the salt of its own puts, not of others'"),
+        "get-seq": ("sent, though the asker has them", "it does not look at `seq`; the newest value is no harm"),
+    },
+}
+# Peer → BEPs of which it keeps no rule: those it lacks.
+LACKS: dict[str, set[int]] = {
+    "libtorrent": set(),
+    "transmission": {33, 42, 44, 51},
+    "rtorrent": {33, 42, 43, 44, 51},
+    "aria2": {33, 42, 43, 44, 51},
+    "bittorrent-dht": {33, 42, 43, 51},
+}

@@ -29,11 +29,12 @@ ALLOWED = {
     "keep": VALUES,
     "pkarr": VALUES | {"node", "engine", "items", "crypto"},
     "crawl": VALUES | {"_ext", "engine", "persist", "bencode", "init"},
+    "conform": VALUES | {"_ext", "bencode", "crypto", "sodium", "init"},
     "testing": VALUES | {"_ext", "lookup", "engine", "node", "init"},
     "init": VALUES | {"node", "lookup", "engine", "bencode", "crawl", "keep", "items", "ops", "crypto", "keyfiles",
                       "links"},
     "cli": VALUES | {"items", "ops", "crawl", "keep", "node", "engine", "lookup", "persist", "crypto", "bencode", "init",
-                     "cli", "keyfiles", "links", "pkarr", "sodium"},
+                     "cli", "conform", "keyfiles", "links", "pkarr", "sodium"},
     "__main__": {"cli"},
 }
 # `fastdht swarm` is the testing package's swarm, for users; `fastdht crawl verify` reads the truth that it wrote.
@@ -42,7 +43,7 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl", "fastdht.cli.crawl_ve
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages", "sha1", "blocklist"},
+    {"hashing", "pages", "sha1", "blocklist", "findings", "prefetch"},
     {"addresses"},
     {"ids", "linux", "filters", "endpoints"},
     {"bencode", "packets"},
@@ -60,6 +61,7 @@ RANKS = [
     {"queries", "handlers", "replies"},
     {"reception", "storage", "direct"},
     {"core"},
+    {"walks"},
     {"swarm"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

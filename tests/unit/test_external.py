@@ -13,6 +13,14 @@ def voter(number: int) -> bytes:
     return bytes([20 + number // 256, number % 256, 7, 1]) + b"\x1a\xe1"
 
 
+def test_decide_when_the_user_has_said_it_then_votes_do_not_count():
+    external = ExternalAddress()
+    external.fix(TRUE[:4])
+    for number in range(100):
+        external.vote(voter(number), FALSE, 0)
+    assert (external.decide(1), external.adopted) == (None, TRUE[:4])
+
+
 def test_decide_when_four_agree_then_waits_for_a_fifth():
     external = ExternalAddress()
     for number in range(4):

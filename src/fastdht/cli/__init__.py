@@ -30,7 +30,7 @@ COMMANDS = {
     "closest-stores": ("fastdht.cli.nodes", "Find the nodes that keep items for a target."),
     "compat": ("fastdht.cli.compat", "Take the single-dash flags of mh-cbon/dht."),
     "completion": ("fastdht.cli.shell", "Print what makes a shell complete commands and options."),
-    "conform": ("fastdht.cli.conform", "Check any node against the BEPs, from outside."),
+    "conform": ("fastdht.cli.conform", "Ask a node everything the BEPs define, and name each deviation."),
     "doctor": ("fastdht.cli.doctor", "Find out how well the DHT works from here."),
     "find-node": ("fastdht.cli.nodes", "Find the nodes closest to an id."),
     "follow": ("fastdht.cli.updates", "Print each torrent that a key comes to name (BEP 46)."),
@@ -133,8 +133,13 @@ def report(error: Exception) -> int:
 
 def complain(message: str, code: int, ctx: click.Context | None = None) -> int:
     where = ctx.command_path if ctx else "fastdht"
-    click.echo(f"{where}: {' '.join(message.split())}", err=True)
+    click.echo(f"{where}: {clean(' '.join(message.split()))}", err=True)
     return code
+
+
+def clean(text: str) -> str:
+    """Text in one line that moves no cursor: what strangers send must not command a terminal."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 def describe(error: OSError) -> str:

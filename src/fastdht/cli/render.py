@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fastdht.cli import clean
+
 
 class Row(NamedTuple):
     """One line of a summary: what it is, its value, and a remark for who sees it for the first time."""
@@ -31,7 +33,7 @@ def emit_json(value: Mapping[str, Any]) -> None:
 
 def emit_remark(text: str) -> None:
     """Say something to a person; never part of the result."""
-    click.echo(text, err=True)
+    click.echo(clean(text), err=True)
 
 
 def print_summary(title: str, rows: Iterable[Row]) -> None:
@@ -62,13 +64,13 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on a terminal; else one line a row, fields parted by tabs, without a heading."""
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(row))
+            click.echo("\t".join(map(clean, row)))
         return
     table = Table(box=SIMPLE_HEAD, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(clean(field)) for field in row))
     Console().print(table)
 
 

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from fastdht import bencode
+from fastdht.cli import clean
 from fastdht.errors import DecodeError
 from fastdht.types import Endpoint
 
@@ -28,7 +29,6 @@ def set_up_logging(verbose: int) -> None:
                                            datefmt="%Y/%m/%d %H:%M:%S"))
     root = logging.getLogger("fastdht")
     root.handlers[:] = [handler]
-    root.propagate = False
     root.setLevel(logging.INFO if verbose else logging.WARNING)
     log.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
 
@@ -39,6 +39,10 @@ def log_datagram(is_sent: bool, data: bytes, remote: bytes) -> None:
 
 def describe(data: bytes, remote: Endpoint) -> str:
     """One datagram in one line; never raises, whatever it holds."""
+    return clean(read(data, remote))
+
+
+def read(data: bytes, remote: Endpoint) -> str:
     try:
         message = bencode.decode(data, strict=False)
     except DecodeError as error:

@@ -37,11 +37,12 @@ def render(findings: Findings) -> str:
     density = judge_density(slices)
     digits = len(f"{len(slices) - 1:x}")
     crowded = [(f"{place:0{digits}x}…", count) for place, count in density.crowded[:TOP]]
-    return template.render(
+    page: str = template.render(
         title=f"Crawl {findings.directory}", findings=findings, facts=facts(findings),
         figures=figures(findings, slices, density), density=density, slices=len(slices), crowded_slices=crowded,
         undone=undone(findings), command=findings.note.get("command", ""),
         made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    return page
 
 
 def facts(findings: Findings) -> list[tuple[str, str, str]]:
