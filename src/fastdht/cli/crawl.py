@@ -247,13 +247,12 @@ def report(directory: Path, out: Path | None) -> None:
 def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
     from fastdht.cli.crawl_verify import show_harvest
-
-    if is_harvest(directory):
-        show_harvest(directory, truth_file, as_json=as_json)
-        return
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
     truth = read_truth(truth_file)
+    if is_harvest(directory):
+        show_harvest(directory, truth_file, truth.records, as_json=as_json)
+        return
     verdict = compare(directory, truth.keys(REACHABLE), truth.keys(ANSWERS))
     if as_json:
         emit_json(verdict.as_dict())

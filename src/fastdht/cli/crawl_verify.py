@@ -6,12 +6,11 @@ from pathlib import Path
 from fastdht.cli.render import Row, count, emit_json, percent, print_summary
 from fastdht.crawl.verify_harvest import place_of, verify_harvest
 from fastdht.testing.catalog import read_hashes
-from fastdht.testing.truth import RECORD, read_counters, read_truth
+from fastdht.testing.truth import RECORD, read_counters
 
 
-def show_harvest(directory: Path, truth_file: Path, *, as_json: bool) -> None:
-    """Compare with FILE.infohashes, and with what the network counted when FILE.counters is there."""
-    records = read_truth(truth_file).records
+def show_harvest(directory: Path, truth_file: Path, records: bytes, *, as_json: bool) -> None:
+    """Compare with the network's `records`, FILE.infohashes, and with what the network counted when FILE.counters is there."""
     hashes = read_hashes(truth_file)
     counters = truth_file.with_name(truth_file.name + ".counters")
     violations = read_counters(counters).violations if counters.exists() else None
