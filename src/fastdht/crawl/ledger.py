@@ -35,8 +35,8 @@ SYNC_US = 30_000_000
 class LedgerFile:
     """A context manager that opens or creates the ledger at `path`; `.ledger` is for the frontier.
 
-    `offset_us`: Unix time less the clock of `now_us`, in µs. Raises ConfigError when another crawl uses it, PersistError
-    when it is no ledger or cannot be written.
+    `offset_us`: Unix time less the clock of `now_us`, in µs. Raises ConfigError when another crawl uses it,
+    PersistError when it is no ledger or cannot be written.
     """
 
     def __init__(self, path: Path, offset_us: int) -> None:

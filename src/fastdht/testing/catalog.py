@@ -53,7 +53,8 @@ class HashTruth:
 
     def chance(self, row: int) -> float:
         """The chance that one question to each supporting holder shows the infohash of a row."""
-        return float(HASH_ROW.unpack_from(self.rows, row * HASH_ROW.size)[9])
+        chance: float = HASH_ROW.unpack_from(self.rows, row * HASH_ROW.size)[9]
+        return chance
 
     def allowed(self) -> float:
         """The share of all infohashes that such a sweep shows on average."""
