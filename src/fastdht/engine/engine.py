@@ -107,7 +107,7 @@ class Engine:
             self._loop.call_soon(self._on_kick)
 
     def add_reader(self, told: Callable[[Outcome], None]) -> int:
-        """A number for Core.open_lookup: `told` is called with each answer that holds more than nodes, until forgotten."""
+        """A number for open_lookup: `told` is called with each answer that holds more than nodes, until forgotten."""
         reader = self._take_number()
         self._readers[reader] = told
         return reader
