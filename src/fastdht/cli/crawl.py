@@ -20,6 +20,7 @@ import click
 from fastdht import __version__
 from fastdht.cli.crawl_harvest import harvest
 from fastdht.cli.crawl_metadata import metadata
+from fastdht.cli.crawl_peers import peers
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, ZONE, HostPort
 from fastdht.cli.progress import open_display
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
@@ -131,17 +132,20 @@ def census(rate: float, allow_net: tuple[str, ...], out: Path | None, format_: s
 def make_config(rate: float, allow_net: tuple[str, ...], *, bootstrap: str | tuple[HostPort, ...], bind: Endpoint,
                 depth: str, zone: Any, passes: int, max_inflight: int, per_ip: float, timeout: float | None,
                 max_contacts: int, seed: int | None) -> CrawlConfig:
-    if isinstance(bootstrap, str):
-        if bootstrap != "public":
-            raise click.UsageError(f"--bootstrap {bootstrap}: a crawl needs HOST:PORT,… or public")
-        hosts = public_bootstrap()
-    else:
-        hosts = tuple(f"[{each.host}]:{each.port}" if ":" in each.host else f"{each.host}:{each.port}"
-                      for each in bootstrap)
     return CrawlConfig(
-        bootstrap=hosts, bind=bind, allow_net=allow_net, depth=depth, zone=Zone(*zone) if zone else Zone(),
-        passes=passes, rate=rate, max_in_flight=max_inflight, per_ip_rate=per_ip, timeout_s=timeout or 0.0,
+        bootstrap=bootstrap_names(bootstrap), bind=bind, allow_net=allow_net, depth=depth,
+        zone=Zone(*zone) if zone else Zone(), passes=passes, rate=rate, max_in_flight=max_inflight, per_ip_rate=per_ip, timeout_s=timeout or 0.0,
         max_contacts=max_contacts, seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed)
+
+
+def bootstrap_names(bootstrap: str | tuple[HostPort, ...]) -> tuple[str, ...]:
+    """HOST:PORT of each entry host."""
+    if not isinstance(bootstrap, str):
+        return tuple(f"[{each.host}]:{each.port}" if ":" in each.host else f"{each.host}:{each.port}"
+                     for each in bootstrap)
+    if bootstrap != "public":
+        raise click.UsageError(f"--bootstrap {bootstrap}: a crawl needs HOST:PORT,… or public")
+    return public_bootstrap()
 
 
 def choose_format(wanted: str | None) -> str:
@@ -268,3 +272,4 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
 
 crawl.add_command(harvest)
 crawl.add_command(metadata)
+crawl.add_command(peers)

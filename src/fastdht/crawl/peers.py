@@ -33,8 +33,9 @@ CENSUS_ASKED = 10               # closest nodes of a census asked: two of the ei
 CACHE_SEEDS = 8                 # a lookup begins at so many of the cache …
 CACHE_NODES = 100_000           # … which forgets those farthest from the infohash worked on: it comes by once
 SECRET_SIZE = 96
-OUTBOX = 4096                   # all first questions of 256 lookups at once: one that finds no room waits for a sweep
+LARGEST_OUTBOX = 1 << 15
 TURN_S = 0.01
+HASHES_A_TURN = 64              # begun before the loop gets its turn
 
 Found = Callable[[bytes, LookupReport], None]
 
@@ -140,7 +141,7 @@ class BulkPeers:
         width = CENSUS_ASKED if self._is_known else 8
         self._lookup = LookupConfig(width=width, wide_width=max(width, 12), subnet_limit=0,
                                     max_queries=config.max_queries, deadline_us=int(4 * config.timeout_s * SECOND_US))
-        self._entry: list[bytes] = []
+        self._entry: Sequence[bytes] = ()
         self._running: dict[int, Walk] = {}
         self._room = asyncio.Event()
 
@@ -171,8 +172,10 @@ class BulkPeers:
         config = self.config
         per_ip = round(10 * config.per_ip_rate) if config.per_ip_rate else UNLIMITED
         throttle = ThrottleConfig(outbound_per_ip=max(per_ip, 1), outbound_per_subnet=UNLIMITED, destinations=1 << 20)
+        # room for all first questions at once: one that finds none waits for a sweep, and may do so until its deadline
+        outbox = min(1 << (CENSUS_ASKED * config.concurrency).bit_length(), LARGEST_OUTBOX)
         core = Core(CoreConfig(
-            family=config.family, allowed_nets=config.allow_net, read_only=True, transactions=1 << 15, outbox=OUTBOX,
+            family=config.family, allowed_nets=config.allow_net, read_only=True, transactions=1 << 15, outbox=outbox,
             lookups=config.concurrency, throttle=throttle, stall_us=int(config.timeout_s * SECOND_US / 3),
             timeout_us=int(config.timeout_s * SECOND_US)), random_id(config.seed), os.urandom(SECRET_SIZE), config.seed)
         engine = Engine(core, open_transport(config.bind), self._clock, lookups=config.concurrency,
@@ -181,8 +184,8 @@ class BulkPeers:
         return engine
 
     async def _begin_all(self, hashes: Sequence[bytes], engine: Engine) -> None:
-        started_us, turn = self._clock(), 0
-        for info_hash in hashes:
+        started_us = self._clock()
+        for number, info_hash in enumerate(hashes, 1):
             while not self.is_stopped and (len(self._running) >= self.config.concurrency
                                            or self._is_ahead(engine, started_us)):
                 self._room.clear()
@@ -190,8 +193,7 @@ class BulkPeers:
             if self.is_stopped:
                 return
             self._begin(info_hash, engine)
-            turn += 1
-            if turn % 64 == 0:
+            if number % HASHES_A_TURN == 0:
                 await asyncio.sleep(0)
 
     def _is_ahead(self, engine: Engine, started_us: int) -> bool:
@@ -199,7 +201,8 @@ class BulkPeers:
         if not self.config.rate:
             return False
         allowed = self.config.rate * (self._clock() - started_us) / SECOND_US
-        return engine.core.counters()["sent_queries"] + len(self._running) > allowed
+        sent: int = engine.core.counters()["sent_queries"]
+        return sent + len(self._running) > allowed
 
     async def _wait_for_room(self, engine: Engine, started_us: int) -> None:
         if self._is_ahead(engine, started_us):

@@ -38,6 +38,19 @@ SAMPLE_COLUMNS = (
     Column("t", "uint32", "Unix time of the answer"),
 )
 
+PEER_COLUMNS = (
+    Column("info_hash", "string", "40 hexadecimal digits"),
+    Column("peer", "string", "address and port; its network; or a keyed hash: as `anonymize` in crawl.json says"),
+)
+
+SWARM_COLUMNS = (
+    Column("info_hash", "string", "40 hexadecimal digits"),
+    Column("peers", "int32", "found"),
+    Column("asked", "int32", "nodes"),
+    Column("answered", "int32", "of them"),
+    Column("outcome", "string", "done, late (deadline) or exhausted (budget of queries)"),
+)
+
 METADATA_COLUMNS = (
     Column("info_hash", "string", "20 bytes as 40 hexadecimal digits; of a v2 torrent the first 20 of its SHA-256"),
     Column("status", "string", "ok, no_peers, failed (all peers tried), unreadable (right hash, but no torrent)"),

@@ -53,12 +53,12 @@ class HashTruth:
 
     def chance(self, row: int) -> float:
         """The chance that one question to each supporting holder shows the infohash of a row."""
-        chance: float = HASH_ROW.unpack_from(self.rows, row * HASH_ROW.size)[9]
-        return chance
+        return float(HASH_ROW.unpack_from(self.rows, row * HASH_ROW.size)[9])
 
     def allowed(self) -> float:
         """The share of all infohashes that such a sweep shows on average."""
-        return sum(row[9] for row in HASH_ROW.iter_unpack(self.rows)) / max(len(self), 1)
+        total: float = sum(row[9] for row in HASH_ROW.iter_unpack(self.rows))
+        return total / max(len(self), 1)
 
 
 def beside(truth: Path, name: str) -> Path:
