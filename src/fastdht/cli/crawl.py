@@ -134,8 +134,9 @@ def make_config(rate: float, allow_net: tuple[str, ...], *, bootstrap: str | tup
                 max_contacts: int, seed: int | None) -> CrawlConfig:
     return CrawlConfig(
         bootstrap=bootstrap_names(bootstrap), bind=bind, allow_net=allow_net, depth=depth,
-        zone=Zone(*zone) if zone else Zone(), passes=passes, rate=rate, max_in_flight=max_inflight, per_ip_rate=per_ip, timeout_s=timeout or 0.0,
-        max_contacts=max_contacts, seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed)
+        zone=Zone(*zone) if zone else Zone(), passes=passes, rate=rate, max_in_flight=max_inflight,
+        per_ip_rate=per_ip, timeout_s=timeout or 0.0, max_contacts=max_contacts,
+        seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed)
 
 
 def bootstrap_names(bootstrap: str | tuple[HostPort, ...]) -> tuple[str, ...]:
