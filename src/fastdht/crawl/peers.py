@@ -202,7 +202,11 @@ class BulkPeers:
             return False
         allowed = self.config.rate * (self._clock() - started_us) / SECOND_US
         sent: int = engine.core.counters()["sent_queries"]
-        return sent + len(self._running) > allowed
+        if self._is_known:          # what has begun will ask just so many, though it may not have been sent yet
+            sent = CENSUS_ASKED * (self.summary.infohashes + len(self._running) + 1)
+        else:
+            sent += self._lookup.alpha * (len(self._running) + 1)
+        return sent > allowed
 
     async def _wait_for_room(self, engine: Engine, started_us: int) -> None:
         if self._is_ahead(engine, started_us):
