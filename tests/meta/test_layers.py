@@ -38,7 +38,7 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 # `fastdht swarm` is the testing package's swarm, for users; `fastdht crawl verify` reads the truth that it wrote.
-TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
+TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl", "fastdht.cli.crawl_verify"}
 
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
@@ -51,7 +51,9 @@ RANKS = [
     {"krpc", "udp", "buckets"},
     {"closest", "placement"},
     {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen", "candidates", "observed"},
+    {"ledger"},
     {"shortlist", "questions", "lanes", "rows"},
+    {"samples"},
     {"queue"},
     {"frontier"},
     {"parked"},

@@ -109,10 +109,10 @@ def test_lines_of_rows_say_what_the_rows_mean(seed: int, count: int) -> None:
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 50))
 def test_table_of_rows_equals_their_lines(seed: int, count: int) -> None:
     pytest.importorskip("pyarrow")
-    from fastdht.crawl.sinks import node_schema, to_table
+    from fastdht.crawl.packed import NODES
 
     block, _ = make_block(seed, count)
-    table = to_table(block, node_schema())
+    table = NODES.to_arrow(block, NODES.schema())
     table.validate(full=True)
     assert table.to_pylist() == [json.loads(line) for line in rows.json_lines(block).splitlines()]
 

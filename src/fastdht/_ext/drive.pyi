@@ -10,6 +10,9 @@ def answer(
     nodes: bytes = ...,
     nodes6: bytes = ...,
     version: bytes = ...,
+    samples: bytes | None = ...,
+    num: int = ...,
+    interval: int = ...,
     sent_us: int = ...,
     now_us: int = ...,
     is_stalled: bool = ...,
@@ -30,3 +33,4 @@ def time_out(
     is_stalled: bool = ...,
 ) -> None: ...
 def due(frontier: Frontier, now_us: int) -> int: ...
+def method_of(question: tuple[bytes, bytes, bytes | None, int, int]) -> str: ...

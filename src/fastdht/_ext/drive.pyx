@@ -9,7 +9,8 @@ from libc.string cimport memset
 from fastdht._ext.addresses cimport dump_compact, load_compact
 from fastdht._ext.bencode cimport Span
 from fastdht._ext.frontier cimport Frontier
-from fastdht._ext.krpc cimport KIND_ERROR, KIND_RESPONSE, Message
+from fastdht._ext.krpc cimport HAS_INTERVAL, HAS_NUM, KIND_ERROR, KIND_RESPONSE, Message
+from fastdht._ext.questions cimport STAGE_MASK, STAGE_SAMPLE
 from fastdht._ext.queue cimport Question
 from fastdht._ext.transactions cimport OWNER_CRAWL, SLOT_OPEN, SLOT_STALLED, Transaction
 
@@ -50,8 +51,10 @@ def give_back(Frontier frontier not None, question: tuple) -> None:
 
 
 def answer(Frontier frontier not None, question: tuple, node_id: bytes | None, *, nodes: bytes = b"",
-           nodes6: bytes = b"", version: bytes = b"", sent_us: int = 0, now_us: int = 0, is_stalled: bool = False) -> None:
-    """A response arrived: `nodes` and `nodes6` as on the wire, `node_id` of 20 bytes or None."""
+           nodes6: bytes = b"", version: bytes = b"", samples: bytes | None = None, num: int = 0,
+           interval: int = 0, sent_us: int = 0, now_us: int = 0, is_stalled: bool = False) -> None:
+    """A response arrived: `nodes` and `nodes6` as on the wire, `node_id` of 20 bytes or None; `samples`
+    (20 bytes each) make it one of BEP 51."""
     cdef Transaction tx
     cdef Message message
     memset(&message, 0, sizeof(Message))
@@ -62,6 +65,11 @@ def answer(Frontier frontier not None, question: tuple, node_id: bytes | None, *
     load_span(nodes, &message.nodes)
     load_span(nodes6, &message.nodes6)
     load_span(version, &message.version)
+    if samples is not None:
+        load_span(samples, &message.samples)
+        message.num = num
+        message.interval = interval
+        message.present = HAS_NUM | HAS_INTERVAL
     frontier.on_response(&tx, &message, now_us)
 
 
@@ -92,3 +100,8 @@ def time_out(Frontier frontier not None, question: tuple, *, now_us: int = 0, is
 def due(Frontier frontier not None, now_us: int) -> int:
     """When to ask next, in µs; -1 when only a packet can change anything."""
     return frontier.next_due(now_us)
+
+
+def method_of(question: tuple) -> str:
+    """What a question asks: find_node or sample_infohashes."""
+    return "sample_infohashes" if <int>question[4] & STAGE_MASK == STAGE_SAMPLE else "find_node"

@@ -9,6 +9,7 @@ from fastdht._ext.krpc cimport Message
 from fastdht._ext.lanes cimport Lane
 from fastdht._ext.queue cimport CrawlQueue, FILTER_COUNT, Question, Tally
 from fastdht._ext.rows cimport FoundRow
+from fastdht._ext.samples cimport SampleRow
 from fastdht._ext.seen cimport Record
 from fastdht._ext.transactions cimport Transaction
 
@@ -19,6 +20,7 @@ cdef enum:
 
 cdef class Frontier(CrawlQueue):
     cdef FoundRow* rows
+    cdef SampleRow* samples
     cdef readonly Frontier previous     # the pass before this one, or None
     cdef Lane* previous_lanes           # its lanes, or NULL
     cdef uint32_t rtt_bins[RTT_BINS]
@@ -28,5 +30,7 @@ cdef class Frontier(CrawlQueue):
     cdef void on_timeout(self, const Transaction* tx, int64_t now_us) noexcept nogil
     # private
     cdef void fail(self, Lane* lane, uint32_t index) noexcept nogil
+    cdef void refuse_sample(self, Lane* lane, uint32_t index) noexcept nogil
+    cdef void keep_samples(self, const Transaction* tx, const Message* message, int64_t now_us) noexcept nogil
     cdef bint judge_id(self, Lane* lane, Record* record, const Message* message, int64_t rtt_us) noexcept nogil
     cdef void accept(self, Lane* lane, Record* record, const Message* message, int64_t rtt_us) noexcept nogil

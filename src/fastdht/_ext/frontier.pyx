@@ -10,12 +10,15 @@ from libc.string cimport memcpy
 
 from fastdht._ext.addresses cimport FAMILY_V6
 from fastdht._ext.ids cimport ID_SIZE, same_id
+from fastdht._ext.krpc cimport HAS_INTERVAL, HAS_NUM
 from fastdht._ext.lanes cimport Lane
+from fastdht._ext.ledger cimport MAX_INTERVAL_S, Ledger
 from fastdht._ext.questions cimport (
-    RECORD_DOUBTED, RECORD_FOUND, RECORD_REPEATED, RECORD_UNNAMED, STAGE_BUCKET, STAGE_DONE, STAGE_FIRST,
-    STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
+    RECORD_DOUBTED, RECORD_FOUND, RECORD_REPEATED, RECORD_UNNAMED, STAGE_BUCKET, STAGE_DONE,
+    STAGE_FALLBACK, STAGE_FIRST, STAGE_OWN, STAGE_SAMPLE, STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
 from fastdht._ext.queue cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED
 from fastdht._ext.rows cimport ROW_OK, ROW_RENAMED, fill_row
+from fastdht._ext.samples cimport MAX_SAMPLES_READ, SampleRow, fill_samples, told_num
 from fastdht._ext.seen cimport NO_RECORD, find_record, most_asked_address, push_record, read_endpoint, record_at
 from fastdht._ext.transactions cimport SLOT_STALLED
 
@@ -30,13 +33,24 @@ cdef class Frontier(CrawlQueue):
     """The frontier of one pass of one crawl. Compiled code drives it; Python seeds it, paces it and takes its rows.
 
     `row_capacity` must exceed the transactions that can be outstanding, or it bounds them. `previous` is the pass
-    before, whose nodes get no second row. The rest is as for CrawlQueue. Raises ValueError and MemoryError.
+    before, whose nodes get no second row. With a `ledger` each contact's first question is sample_infohashes, where the
+    ledger allows, and `sample_capacity` rows of samples are held; half of them stops the asking. The rest is as for
+    CrawlQueue. Raises ValueError and MemoryError.
     """
 
     def __init__(self, own_id: bytes, AddressFilter address_filter not None, *, row_capacity: int = 1 << 16,
-                 Frontier previous = None, **options):
+                 Frontier previous = None, Ledger ledger = None, sample_capacity: int = 1 << 20, **options):
         super().__init__(own_id, address_filter, **options)
         free(self.rows)
+        free(self.samples)
+        self.samples = NULL
+        self.ledger = ledger
+        self.is_harvest = ledger is not None
+        if self.is_harvest:
+            self.sample_capacity = sample_capacity
+            self.samples = <SampleRow*>calloc(sample_capacity, sizeof(SampleRow))
+            if self.samples == NULL:
+                raise MemoryError(f"no memory for {sample_capacity} samples")
         self.rows = <FoundRow*>calloc(row_capacity, sizeof(FoundRow))
         if self.rows == NULL:
             raise MemoryError(f"no memory for {row_capacity} rows")
@@ -46,6 +60,7 @@ cdef class Frontier(CrawlQueue):
 
     def __dealloc__(self):
         free(self.rows)
+        free(self.samples)
 
     cdef void on_stall(self, const Transaction* tx, int64_t now_us) noexcept nogil:  # R0
         """The query is late: its place in the window is free, its answer still counts."""
@@ -60,9 +75,21 @@ cdef class Frontier(CrawlQueue):
 
     cdef void on_error(self, const Transaction* tx, const Message* message, int64_t now_us) noexcept nogil:  # R0
         """A KRPC error says that somebody lives there, but not who: like silence, it may be worth a retry."""
+        cdef Lane* lane = &self.lanes[tx.endpoint.family == FAMILY_V6]
         self.release(tx)
         self.tally.errors += 1
-        self.fail(&self.lanes[tx.endpoint.family == FAMILY_V6], tx.owner_slot)
+        if stage_of(record_at(&lane.store, tx.owner_slot)) == STAGE_SAMPLE:
+            self.refuse_sample(lane, tx.owner_slot)
+        else:
+            self.fail(lane, tx.owner_slot)
+
+    cdef void refuse_sample(self, Lane* lane, uint32_t index) noexcept nogil:  # R0
+        """The node lives, but does not know sample_infohashes: ask what it does know, twice while the budget lasts."""
+        cdef bint may_ask_twice = self.has_budget()
+        self.tally.refused += 1
+        self.tally.fallbacks += may_ask_twice
+        set_stage(record_at(&lane.store, index), STAGE_FALLBACK if may_ask_twice else STAGE_OWN)
+        push_record(&lane.store, &lane.follow, index)
 
     cdef void fail(self, Lane* lane, uint32_t index) noexcept nogil:  # R0
         cdef Record* record = record_at(&lane.store, index)
@@ -70,12 +97,13 @@ cdef class Frontier(CrawlQueue):
         cdef bint may_repeat = not record.state & RECORD_REPEATED
         if record.state & RECORD_UNNAMED and record.step < SEED_REPEATS:
             record.step += 1
+            set_stage(record, STAGE_FIRST if stage == STAGE_SAMPLE else stage)
             push_record(&lane.store, &lane.follow, index)
-        elif (stage == STAGE_FIRST and not record.state & RECORD_UNNAMED and self.plan.retry_share > 0
+        elif ((stage == STAGE_FIRST or stage == STAGE_SAMPLE) and not record.state & RECORD_UNNAMED and self.plan.retry_share > 0
                 and is_in_zone(&self.plan, record.id)):
             set_stage(record, STAGE_SILENT)
             push_record(&lane.store, &lane.silent, index)
-        elif may_repeat and (stage == STAGE_BUCKET or record.state & RECORD_DOUBTED):
+        elif may_repeat and (stage == STAGE_BUCKET or stage == STAGE_FALLBACK or record.state & RECORD_DOUBTED):
             record.state |= RECORD_REPEATED
             self.tally.repeats += 1
             push_record(&lane.store, &lane.follow, index)
@@ -99,6 +127,8 @@ cdef class Frontier(CrawlQueue):
         self.tally.late += tx.state == SLOT_STALLED
         self.rtt_bins[rtt_bin(now_us - tx.sent_us)] += 1
         self.merge(message)
+        if stage_of(record) == STAGE_SAMPLE:
+            self.keep_samples(tx, message, now_us)
         record.state &= ~RECORD_REPEATED
         if self.judge_id(lane, record, message, now_us - tx.sent_us):
             set_stage(record, next_stage(&self.plan, record, message, lane.store.family, lane.store.count))
@@ -106,6 +136,20 @@ cdef class Frontier(CrawlQueue):
             set_stage(record, STAGE_DONE)
         if stage_of(record) != STAGE_DONE:
             push_record(&lane.store, &lane.follow, tx.owner_slot)
+
+    cdef void keep_samples(self, const Transaction* tx, const Message* message, int64_t now_us) noexcept nogil:  # R0
+        """Write the samples of an answer, and when the node may be asked again. Without any it knows no samples."""
+        cdef uint32_t count, shown = min(message.samples.size // ID_SIZE, <uint32_t>MAX_SAMPLES_READ)
+        if message.samples.data == NULL and not message.present & HAS_NUM:
+            return
+        self.ledger.settle(&tx.endpoint, message.interval if message.present & HAS_INTERVAL else MAX_INTERVAL_S, now_us)
+        self.tally.samplers += 1
+        self.tally.num_sum += told_num(message)
+        count = min(shown, self.sample_capacity - self.sample_count)
+        self.tally.samples_lost += shown - count
+        count = fill_samples(&self.samples[self.sample_count], count, &tx.endpoint, message, self.ledger.wall_s(now_us))
+        self.sample_count += count
+        self.tally.samples += count
 
     cdef bint judge_id(self, Lane* lane, Record* record, const Message* message, int64_t rtt_us) noexcept nogil:  # R0
         """Compare the id of an answer with what is known; accept the node when it is proved. False: it makes ids up."""
@@ -145,6 +189,16 @@ cdef class Frontier(CrawlQueue):
         self.row_count = 0
         return block
 
+    def take_samples(self) -> bytes:
+        """The samples since the last call: SampleRow structs of 52 bytes. To be called often, as take_found."""
+        cdef bytes block = (<const char*>self.samples)[:self.sample_count * sizeof(SampleRow)]
+        self.sample_count = 0
+        return block
+
+    def samples_waiting(self) -> int:
+        """How many rows `take_samples` would give."""
+        return self.sample_count
+
     def rows_waiting(self) -> int:
         """How many rows `take_found` would give."""
         return self.row_count
@@ -163,6 +217,8 @@ cdef class Frontier(CrawlQueue):
             "asked": t.asked, "answered": t.answered, "late": t.late, "errors": t.errors, "stalled": t.stalled,
             "timeouts": t.timeouts, "retries": t.retries, "repeats": t.repeats, "duplicates": t.duplicates,
             "found": t.found, "found_before": t.found_before, "renamed": t.renamed, "postponed": t.postponed, "not_asked": t.not_asked,
+            "sample_queries": t.sample_queries, "not_due": t.not_due, "refused": t.refused, "fallbacks": t.fallbacks,
+            "samplers": t.samplers, "samples": t.samples, "samples_lost": t.samples_lost, "num_sum": t.num_sum,
             "contacts": self.lanes[0].store.count + self.lanes[1].store.count,
             "queued": (self.lanes[0].store.count - self.lanes[0].cursor + self.lanes[0].postponed
                        + self.lanes[1].store.count - self.lanes[1].cursor + self.lanes[1].postponed),

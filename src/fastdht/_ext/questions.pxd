@@ -30,6 +30,8 @@ cdef enum Stage:                # low nibble of Record.state: what the record wa
     STAGE_BUCKET                # Record.step - 1 is the bit to flip in its id
     STAGE_SILENT                # the first question timed out
     STAGE_DONE
+    STAGE_SAMPLE                # the first question, as sample_infohashes
+    STAGE_FALLBACK              # a random target, for a node that refused it
 
 
 cdef enum RecordFlag:           # high nibble of Record.state
@@ -50,6 +52,7 @@ cdef struct Plan:
 cdef void draw_target(const Plan* plan, const Record* record, Rng* rng, uint8_t* out) noexcept nogil
 cdef uint8_t next_stage(const Plan* plan, Record* record, const Message* message, uint16_t family,
                         uint32_t known) noexcept nogil
+cdef int check_sizes(object families, object max_contacts, object slots, object address_cells) except -1
 cdef int check_plan(bytes own_id, bytes zone, object zone_bits, object depth) except -1
 
 

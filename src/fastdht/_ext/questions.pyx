@@ -55,7 +55,8 @@ cdef uint8_t next_stage(const Plan* plan, Record* record, const Message* message
     record.step = record.step if stage == STAGE_BUCKET else 0
     if not is_in_zone(plan, record.id):
         return STAGE_DONE
-    if plan.depth == DEPTH_STANDARD and (stage == STAGE_FIRST or stage == STAGE_RETRY):
+    if plan.depth == DEPTH_STANDARD and (stage == STAGE_FIRST or stage == STAGE_RETRY or stage == STAGE_SAMPLE
+                                         or stage == STAGE_FALLBACK):
         return STAGE_OWN
     if plan.depth == DEPTH_EXHAUSTIVE:
         if stage == STAGE_BUCKET:
@@ -95,4 +96,14 @@ cdef int check_plan(bytes own_id, bytes zone, object zone_bits, object depth) ex
         raise ValueError(f"zone_bits is {zone_bits}; 0 to 64")
     if not 0 <= depth < DEPTH_COUNT:
         raise ValueError(f"depth is {depth}; 0 to {DEPTH_COUNT - 1}")
+    return 0
+
+
+cdef int check_sizes(object families, object max_contacts, object slots, object address_cells) except -1:
+    if not 1 <= families <= 3:
+        raise ValueError(f"families is {families}; 1 (IPv4), 2 (IPv6) or 3")
+    if not 1 <= max_contacts <= 0xFFFFFFFE or slots < 64:
+        raise ValueError(f"max_contacts is {max_contacts}, slots {slots}; 1 to 2^32 - 2, and at least 64")
+    if address_cells < 1 or address_cells & (address_cells - 1):
+        raise ValueError(f"address_cells is {address_cells}; a power of two needed")
     return 0

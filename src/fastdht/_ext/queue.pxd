@@ -8,8 +8,10 @@ from fastdht._ext.addresses cimport AddressFilter, Endpoint
 from fastdht._ext.hashing cimport Rng
 from fastdht._ext.krpc cimport Message
 from fastdht._ext.lanes cimport Lane
+from fastdht._ext.ledger cimport Ledger
 from fastdht._ext.pacing cimport AddressPace, Pace
 from fastdht._ext.questions cimport Plan
+from fastdht._ext.seen cimport Record
 from fastdht._ext.transactions cimport Transaction
 
 
@@ -51,6 +53,14 @@ cdef struct Tally:
     uint64_t renamed
     uint64_t postponed
     uint64_t not_asked          # questions given up because their address had too many
+    uint64_t sample_queries
+    uint64_t not_due            # first questions that could not be for samples yet
+    uint64_t refused            # errors for samples
+    uint64_t fallbacks          # questions asked instead; the budget of retries pays them
+    uint64_t samplers           # answers with samples, or that tell how many there are
+    uint64_t samples            # rows of them
+    uint64_t samples_lost       # for want of room
+    uint64_t num_sum            # infohashes that the samplers say they store
     uint64_t filtered[FILTER_COUNT]
 
 
@@ -75,6 +85,10 @@ cdef class CrawlQueue:
     cdef AddressFilter address_filter
     cdef uint32_t row_count     # rows not yet taken
     cdef uint32_t row_capacity
+    cdef Ledger ledger          # None but in a harvest
+    cdef bint is_harvest
+    cdef uint32_t sample_count  # rows not yet taken
+    cdef uint32_t sample_capacity
     cdef uint32_t in_flight     # asked, neither answered nor stalled
     cdef uint32_t waiting       # asked, not final; includes the stalled
     cdef uint32_t max_in_flight
@@ -102,7 +116,8 @@ cdef class CrawlQueue:
     cdef uint32_t pop_silent(self, Lane* lane) noexcept nogil
     cdef void look_ahead(self, const Lane* lane) noexcept nogil
     cdef bint take_address_turn(self, Lane* lane, uint32_t index, int64_t now_us) noexcept nogil
-    cdef void fill_question(self, Lane* lane, uint32_t index, Question* out) noexcept nogil
+    cdef void fill_question(self, Lane* lane, uint32_t index, int64_t now_us, Question* out) noexcept nogil
+    cdef bint claim_sample(self, const Record* record, const Endpoint* endpoint, int64_t now_us) noexcept nogil
     cdef void release(self, const Transaction* tx) noexcept nogil
     cdef void merge(self, const Message* message) noexcept nogil
     cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count, const uint8_t* referrer) noexcept nogil

@@ -4,6 +4,7 @@ Theory of operation. A contact is an endpoint; it has one record, and the record
 A record is in one place at a time: before the cursor's end, in the follow list, postponed in the wheel, in the silent
 list, or out with one query. What it is asked next is written in its stage alone:
   FIRST → (answer) OWN or BUCKET… → DONE;  FIRST → (silence) SILENT → RETRY → DONE;  VERIFY when an id needs a witness.
+A harvest turns FIRST into SAMPLE when the ledger allows; what refuses goes on as FALLBACK or OWN, and never back.
 `waiting` is the number of records out, `in_flight` of those not yet late. Every contact named is counted, once, as
 new, as a duplicate, or under the reason for which it is not asked. Sources: BEP 5; docs/crawl.md for the strategies.
 """
@@ -13,13 +14,13 @@ from libc.string cimport memcpy
 from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, load_compact, read_compact
 from fastdht._ext.hashing cimport next_random, seed_rng
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, prefix_length, same_id
-from fastdht._ext.krpc cimport METHOD_FIND_NODE
+from fastdht._ext.krpc cimport METHOD_FIND_NODE, METHOD_SAMPLE_INFOHASHES
 from fastdht._ext.lanes cimport forget_postponed, free_lane, has_next, open_lane, pop_next, postpone, postponed_due
 from fastdht._ext.pacing cimport (
     address_cell, free_address_pace, open_address_pace, pace_due_us, ready_address_pace, set_pace, spend_pace)
 from fastdht._ext.questions cimport (
-    DEPTH_EXHAUSTIVE, DEPTH_STANDARD, MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY, check_plan,
-    draw_target, is_in_zone, set_stage, stage_of)
+    DEPTH_EXHAUSTIVE, DEPTH_STANDARD, MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY, STAGE_SAMPLE,
+    check_plan, check_sizes, draw_target, is_in_zone, set_stage, stage_of)
 from fastdht._ext.seen cimport (
     NO_RECORD, Record, add_record, count_referrers, find_spot, is_crowded, is_growing, pop_record, prepare_spot,
     push_record, read_endpoint, ready_store, record_at, tend_store)
@@ -85,8 +86,6 @@ cdef class CrawlQueue:
     def __dealloc__(self):
         self.release_memory()
 
-    # ---- the queue
-
     cdef bint next_question(self, int64_t now_us, Question* out) noexcept nogil:  # R0
         """Choose the next query; False when there is none now: pacing, window, a full row block, or nothing to ask."""
         cdef uint32_t index, turn
@@ -104,7 +103,7 @@ cdef class CrawlQueue:
             index = self.pick(lane, now_us)
             if index != NO_RECORD:
                 spend_pace(&self.pace, now_us)
-                self.fill_question(lane, index, out)
+                self.fill_question(lane, index, now_us, out)
                 self.in_flight += 1
                 self.waiting += 1
                 return True
@@ -112,7 +111,8 @@ cdef class CrawlQueue:
 
     cdef bint is_held_back(self) noexcept nogil:  # R0
         """Whether something other than time forbids a question: an answer, a drain or a tend will lift it."""
-        return (self.in_flight >= self.max_in_flight or self.is_stopped
+        return (self.in_flight >= self.max_in_flight or self.is_stopped or self.sample_count > self.sample_capacity // 2
+                or (self.is_harvest and self.ledger.is_crowded())
                 or self.row_count + self.waiting >= self.row_capacity
                 or (self.lanes[0].store.capacity != 0 and is_crowded(&self.lanes[0].store))
                 or (self.lanes[1].store.capacity != 0 and is_crowded(&self.lanes[1].store)))
@@ -128,6 +128,7 @@ cdef class CrawlQueue:
             lane.store.asked[question.record] -= 1
         if question.number & STAGE_MASK == STAGE_RETRY:
             self.tally.retries -= 1
+        self.tally.sample_queries -= question.number & STAGE_MASK == STAGE_SAMPLE
         push_record(&lane.store, &lane.follow, question.record)
 
     cdef int64_t next_due(self, int64_t now_us) noexcept nogil:  # R0
@@ -149,7 +150,7 @@ cdef class CrawlQueue:
         return due if due < 0 else max(due, now_us, pace_due_us(&self.pace))
 
     cdef bint has_budget(self) noexcept nogil:  # R0
-        return self.tally.retries < self.plan.retry_share * self.tally.found
+        return self.tally.retries + self.tally.fallbacks < self.plan.retry_share * self.tally.found
 
     cdef bint has_work(self, const Lane* lane) noexcept nogil:
         return has_next(lane) or lane.postponed != 0 or (lane.silent.first != NO_RECORD and self.has_budget())
@@ -211,28 +212,38 @@ cdef class CrawlQueue:
         self.tally.postponed += 1
         return False
 
-    cdef void fill_question(self, Lane* lane, uint32_t index, Question* out) noexcept nogil:  # R0
+    cdef void fill_question(self, Lane* lane, uint32_t index, int64_t now_us, Question* out) noexcept nogil:  # R0
         cdef Record* record = record_at(&lane.store, index)
         read_endpoint(&lane.store, record, &out.endpoint)
+        if self.is_harvest and stage_of(record) == STAGE_FIRST and self.claim_sample(record, &out.endpoint, now_us):
+            set_stage(record, STAGE_SAMPLE)
+        self.tally.sample_queries += stage_of(record) == STAGE_SAMPLE
         draw_target(&self.plan, record, &self.rng, out.target)
         memcpy(out.expected_id, record.id, ID_SIZE)
         out.has_expected_id = (record.state & RECORD_UNNAMED) == 0
         out.record = index
         out.number = stage_of(record) | (<uint32_t>record.step << 8)
-        out.method = METHOD_FIND_NODE
+        out.method = METHOD_SAMPLE_INFOHASHES if stage_of(record) == STAGE_SAMPLE else METHOD_FIND_NODE
         if lane.store.asked[index] != 255:
             lane.store.asked[index] += 1
         self.tally.asked += 1
         if stage_of(record) == STAGE_RETRY:
             self.tally.retries += 1
 
+    cdef bint claim_sample(self, const Record* record, const Endpoint* endpoint, int64_t now_us) noexcept nogil:  # R0
+        """Whether the first question may be for samples; the ledger then has it, and no later question is."""
+        if not record.state & RECORD_UNNAMED and not is_in_zone(&self.plan, record.id):
+            return False
+        if self.ledger.claim(endpoint, now_us):
+            return True
+        self.tally.not_due += 1
+        return False
+
     cdef void release(self, const Transaction* tx) noexcept nogil:  # R0
         """An answer, an error or the final silence: the record is no longer out."""
         self.waiting -= 1
         if tx.state != SLOT_STALLED:
             self.in_flight -= 1
-
-    # ---- contacts
 
     cdef void merge(self, const Message* message) noexcept nogil:  # R0
         cdef uint32_t count = message.nodes.size // COMPACT_NODE_V4
@@ -326,8 +337,6 @@ cdef class CrawlQueue:
         self.guides += 1
         return True
 
-    # ---- for Python
-
     def offer(self, packed: bytes, family: int = FAMILY_V4) -> int:
         """Add seeds: compact endpoints back to back (6 bytes each, 18 for family 6). Returns how many were new.
 
@@ -387,13 +396,3 @@ cdef class CrawlQueue:
     def set_max_in_flight(self, limit: int) -> None:
         """The window: queries that are neither answered nor stalled."""
         self.max_in_flight = limit
-
-
-cdef int check_sizes(object families, object max_contacts, object slots, object address_cells) except -1:
-    if not 1 <= families <= 3:
-        raise ValueError(f"families is {families}; 1 (IPv4), 2 (IPv6) or 3")
-    if not 1 <= max_contacts <= 0xFFFFFFFE or slots < 64:
-        raise ValueError(f"max_contacts is {max_contacts}, slots {slots}; 1 to 2^32 - 2, and at least 64")
-    if address_cells < 1 or address_cells & (address_cells - 1):
-        raise ValueError(f"address_cells is {address_cells}; a power of two needed")
-    return 0

@@ -22,3 +22,8 @@ cdef struct FoundRow:           # 48 bytes, no padding
 
 cdef void fill_row(FoundRow* row, const Endpoint* endpoint, const Message* message, uint8_t status,
                    int64_t rtt_us) noexcept nogil
+cdef void write_ip(const Endpoint* endpoint, uint8_t* out) noexcept nogil
+cdef uint32_t write_number(char* out, uint32_t value) noexcept nogil
+cdef uint32_t write_hex(char* out, const uint8_t* data, uint32_t size) noexcept nogil
+cdef uint32_t write_address(char* out, const FoundRow* row) noexcept nogil
+cdef uint32_t write_text(char* out, const char* text) noexcept nogil

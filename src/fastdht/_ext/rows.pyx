@@ -23,13 +23,7 @@ cdef const char* HEX = "0123456789abcdef"
 cdef void fill_row(FoundRow* row, const Endpoint* endpoint, const Message* message, uint8_t status,
                    int64_t rtt_us) noexcept nogil:  # R0
     memset(row, 0, sizeof(FoundRow))
-    if endpoint.family == FAMILY_V4:
-        row.ip[10] = 0xFF
-        row.ip[11] = 0xFF
-        write_be32(row.ip + 12, <uint32_t>endpoint.low)
-    else:
-        write_be64(row.ip, endpoint.high)
-        write_be64(row.ip + 8, endpoint.low)
+    write_ip(endpoint, row.ip)
     memcpy(row.id, message.id, ID_SIZE)
     row.rtt_us = <uint32_t>min(max(rtt_us, 0), <int64_t>0x7FFFFFFF)
     row.port = endpoint.port
@@ -37,6 +31,17 @@ cdef void fill_row(FoundRow* row, const Endpoint* endpoint, const Message* messa
     if message.version.size == 4:
         memcpy(row.version, message.version.data, 4)
         row.has_version = 1
+
+
+cdef void write_ip(const Endpoint* endpoint, uint8_t* out) noexcept nogil:  # R0
+    """An address as 16 bytes, into zeros."""
+    if endpoint.family == FAMILY_V4:
+        out[10] = 0xFF
+        out[11] = 0xFF
+        write_be32(out + 12, <uint32_t>endpoint.low)
+    else:
+        write_be64(out, endpoint.high)
+        write_be64(out + 8, endpoint.low)
 
 
 cdef bint is_mapped(const FoundRow* row) noexcept nogil:

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from fastdht._ext.bencode cimport Span
 from fastdht._ext.hashing cimport HashKey, Rng
 from fastdht._ext.krpc cimport Message
+from fastdht._ext.swarm_catalog cimport Catalog
 from fastdht._ext.swarm_population cimport Population, Role
 from fastdht._ext.swarm_replies cimport Draft
 from fastdht._ext.swarm_tables cimport TableShape
@@ -67,6 +68,9 @@ cdef class Responder:
     cdef bint has_widened               # half of the nodes keep libtorrent's larger first buckets
     cdef bint has_values_everywhere
     cdef readonly uint32_t torrents
+    cdef readonly Catalog catalog       # None: nobody knows sample_infohashes
+    cdef bint has_catalog
+    cdef int64_t now_us                 # as the loop has it
     cdef uint32_t* asked_counts         # by serial: datagrams received
     cdef StoredPeer* store
     cdef uint16_t* store_next           # by set: which way the next peer overwrites
@@ -85,6 +89,7 @@ cdef class Responder:
     cdef uint32_t write_answer(self, const Asked* asked, uint32_t serial, Role role, uint8_t* out) noexcept nogil
     cdef uint32_t refuse(self, int code, const char* text, uint8_t* out) noexcept nogil
     cdef void add_nodes(self, const TableShape* shape) noexcept nogil
+    cdef bint add_samples(self, uint32_t serial, Role role) noexcept nogil
     cdef void add_token(self, const Asked* asked, uint32_t serial) noexcept nogil
     cdef void add_values(self, const TableShape* shape, uint32_t serial) noexcept nogil
     cdef void make_token(self, const Asked* asked, uint32_t serial, uint8_t* out) noexcept nogil

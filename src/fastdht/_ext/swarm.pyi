@@ -1,5 +1,6 @@
 from typing import Self
 
+from fastdht._ext.swarm_catalog import Catalog
 from fastdht._ext.swarm_population import Population
 
 class Responder:
@@ -14,13 +15,16 @@ class Responder:
         widened: bool = True,
         torrents: int = 0,
         values_everywhere: bool = False,
+        catalog: Catalog | None = None,
     ) -> Self: ...
     @property
     def people(self) -> Population: ...
     @property
     def torrents(self) -> int: ...
+    @property
+    def catalog(self) -> Catalog | None: ...
     def handle(
-        self, data: bytes, source: tuple[int, int], destination: tuple[int, int]
+        self, data: bytes, source: tuple[int, int], destination: tuple[int, int], now_us: int = 0
     ) -> list[tuple[bool, bytes]]: ...
     def answer(self, serial: int, target: bytes) -> bytes: ...
     def replay(self, queries: list[bytes], rounds: int) -> int: ...

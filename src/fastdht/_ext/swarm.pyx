@@ -10,7 +10,9 @@ from libc.string cimport memcmp, memcpy
 from fastdht._ext.addresses cimport read_be64, write_be32, write_be64
 from fastdht._ext.hashing cimport mix_words, next_random, seed_rng
 from fastdht._ext.krpc cimport (DECODE_NO_ARGUMENTS, DECODE_NO_METHOD, DECODE_OK, HAS_PORT, KIND_QUERY,
-                                METHOD_ANNOUNCE_PEER, METHOD_FIND_NODE, METHOD_GET_PEERS, METHOD_PING, WANT_V4, decode)
+                                METHOD_ANNOUNCE_PEER, METHOD_FIND_NODE, METHOD_GET_PEERS, METHOD_PING,
+                                METHOD_SAMPLE_INFOHASHES, WANT_V4, decode)
+from fastdht._ext.swarm_catalog cimport SUPPORT_REFUSES, SUPPORT_SAMPLES, Catalog, Support
 from fastdht._ext.swarm_liars cimport distort
 from fastdht._ext.swarm_memory cimport swarm_allocate, swarm_prefetch
 from fastdht._ext.swarm_population cimport (HOST_BITS, NO_SERIAL, ROLE_DEAD, ROLE_HONEST, ROLE_OTHER_PORT,
@@ -29,11 +31,12 @@ cdef class Responder:
 
     `loss` is the share lost each way; `wide` and `narrow` the shares of nodes that answer 16-20 and 1-3 contacts;
     `widened`: half of the nodes keep libtorrent's larger first buckets; `torrents` synthetic torrents exist, told by
-    the 8 honest nodes closest to each; `values_everywhere`: every infohash is such a torrent.
+    the 8 honest nodes closest to each, as are those of `catalog`, which nodes also tell of when they are asked for
+    samples (BEP 51); `values_everywhere`: every infohash is such a torrent.
     """
 
     def __cinit__(self, people, seed, *, loss=0.0, wide=0.0, narrow=0.0, widened=True, torrents=0,
-                  values_everywhere=False):
+                  values_everywhere=False, Catalog catalog=None):
         cdef Rng rng
         self.people = people
         seed_rng(&rng, (seed ^ 0x5AFEC0DE) & 0xFFFFFFFFFFFFFFFF)
@@ -48,6 +51,8 @@ cdef class Responder:
         self.narrow_limit = round(narrow * 65536)
         self.has_widened = widened
         self.torrents = torrents
+        self.catalog = catalog
+        self.has_catalog = catalog is not None
         self.has_values_everywhere = values_everywhere
         self.asked_counts = <uint32_t*>swarm_allocate(<size_t>self.people.total * sizeof(uint32_t))
         self.store = <StoredPeer*>calloc(STORE_SETS * STORE_WAYS, sizeof(StoredPeer))
@@ -124,6 +129,8 @@ cdef class Responder:
                 if self.message.method == METHOD_FIND_NODE or self.message.method == METHOD_GET_PEERS:
                     return self.refuse(203, b"Protocol Error", out)
                 return self.refuse(204, b"Method Unknown", out)
+            if self.message.method == METHOD_SAMPLE_INFOHASHES and not self.add_samples(serial, role):
+                return self.refuse(204, b"Method Unknown", out)
             self.shape_of(serial, asked.place, &shape)
             if not self.message.want or self.message.want & WANT_V4:
                 self.add_nodes(&shape)
@@ -153,6 +160,7 @@ cdef class Responder:
         self.draft.tid = self.message.tid
         self.draft.has_nodes = False
         self.draft.has_token = False
+        self.draft.has_samples = False
         self.draft.is_unsorted = False
         self.draft.nodes_size = 0
         self.draft.value_count = 0
@@ -188,6 +196,17 @@ cdef class Responder:
         """Bound to node, asker and infohash; good for the swarm's whole run, which no expiry test may rely on."""
         cdef uint64_t who = (<uint64_t>serial << 32) | asked.source_ip
         write_be64(out, mix_words(&self.token_key, who, read_be64(self.message.target)))
+
+    cdef bint add_samples(self, uint32_t serial, Role role) noexcept nogil:  # R0
+        """Add what the node holds, if it knows the method; False: it refuses. A liar takes it for find_node."""
+        cdef Support support
+        if not self.has_catalog or role != ROLE_HONEST:
+            return True
+        support = self.catalog.support_of(serial)
+        if support == SUPPORT_SAMPLES:
+            self.catalog.take_samples(serial, read_be64(self.draft.id), self.now_us, &self.draft.holding)
+            self.draft.has_samples = True
+        return support != SUPPORT_REFUSES
 
     cdef void add_token(self, const Asked* asked, uint32_t serial) noexcept nogil:  # R0
         self.make_token(asked, serial, self.draft.token)
@@ -261,6 +280,8 @@ cdef class Responder:
     cdef bint is_torrent(self, const uint8_t* info_hash) noexcept nogil:  # R0
         cdef uint8_t expected[20]
         cdef uint32_t number = <uint32_t>read_be64(info_hash + 12)
+        if self.has_catalog and self.catalog.knows(info_hash):
+            return True
         if number >= self.torrents:
             return False
         self.write_torrent(number, expected)
@@ -272,8 +293,8 @@ cdef class Responder:
         out[4] = <uint8_t>(4 + ((word >> 32) & 0x7F))           # port 1024 … 33791
         out[5] = <uint8_t>(word >> 40)
 
-    def handle(self, data: bytes, source: tuple, destination: tuple) -> list:
-        """The datagrams sent to one that came from `source` to `destination`, each (host order ip, port).
+    def handle(self, data: bytes, source: tuple, destination: tuple, now_us: int = 0) -> list:
+        """The datagrams sent to one that came from `source` to `destination`, each (host order ip, port), at `now_us`.
 
         Returns a list of (from_other_port, bytes); simulated loss and the counters apply.
         """
@@ -282,6 +303,7 @@ cdef class Responder:
         cdef Outcome outcome
         cdef uint32_t serial
         cdef Role role
+        self.now_us = now_us
         asked.data = data
         asked.size = <uint32_t>len(data)
         asked.source_ip = source[0]
@@ -360,7 +382,10 @@ cdef class Responder:
 
     def counters(self) -> dict:
         """Totals since the start, by name; exact once nothing is being received."""
-        return dict(self.totals)
+        totals = dict(self.totals)
+        if self.has_catalog:
+            totals.update(sampled=self.catalog.sampled, interval_violations=self.catalog.violations)
+        return totals
 
     def asked(self, start: int, count: int) -> bytes:
         """Datagrams received by each of `count` contacts from serial `start`: native uint32."""

@@ -141,7 +141,7 @@ cdef class SwarmLoop:
             count = recvmmsg(self.descriptors[index], self.incoming.headers, BATCH, linux.MSG_DONTWAIT, NULL)
             if count <= 0:
                 return
-            self.take_batch(index, count, swarm_now_us() if self.delays is not None else 0)
+            self.take_batch(index, count, swarm_now_us())
             self.flush()
             if count < BATCH:
                 return
@@ -163,6 +163,7 @@ cdef class SwarmLoop:
         cdef uint32_t serial
         cdef Role role
         cdef int i
+        self.responder.now_us = now_us
         for i in range(count):
             places[i] = self.read_place(index, i)
             serials[i] = self.responder.expect(places[i])
@@ -186,6 +187,7 @@ cdef class SwarmLoop:
     cdef void run_due(self, int64_t now_us) noexcept nogil:  # R0
         cdef Asked asked
         cdef Waiting* waiting = self.delays.take(now_us)
+        self.responder.now_us = now_us
         while waiting != NULL:
             asked.data = waiting.data
             asked.size = waiting.size

@@ -2,6 +2,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from fastdht._ext.bencode cimport Span
+from fastdht._ext.swarm_catalog cimport Holding
 
 
 cdef enum:
@@ -20,6 +21,7 @@ cdef struct Draft:              # of one response; what is absent has size 0
     uint8_t token[TOKEN_BYTES]
     bint has_nodes
     bint has_token
+    bint has_samples
     bint is_unsorted
     uint32_t nodes_size
     uint32_t value_count
@@ -28,6 +30,7 @@ cdef struct Draft:              # of one response; what is absent has size 0
     Span tid
     uint8_t nodes[MAX_NODES_BYTES]
     uint8_t values[MAX_VALUES * 6]
+    Holding holding             # of sample_infohashes
 
 
 cdef uint32_t write_reply(const Draft* draft, uint8_t* out) noexcept nogil

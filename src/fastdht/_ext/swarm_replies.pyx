@@ -1,7 +1,7 @@
 """Writes what a virtual node sends, in libtorrent's order of keys. Rate class: packet.
 
 Apart from the codec on purpose: it must also write what no codec should (keys out of order, deep nesting, padding),
-and other clients' versions. `out` has REPLY_ROOM bytes. Source: BEP 5 (KRPC), BEP 20 (client versions), BEP 42 (`ip`).
+and other clients' versions. `out` has REPLY_ROOM bytes. Source: BEP 5 (KRPC), BEP 20 (client versions), BEP 42 (`ip`), BEP 51.
 """
 from libc.string cimport memcpy, memset, strlen
 
@@ -34,6 +34,11 @@ cdef inline uint8_t* put_string(uint8_t* at, const uint8_t* data, uint32_t size)
     return at + 1 + size
 
 
+cdef inline uint8_t* put_integer(uint8_t* at, uint32_t number) noexcept nogil:
+    at = put_number(put(at, b"i", 1), number)
+    return put(at, b"e", 1)
+
+
 cdef uint8_t* put_values(uint8_t* at, const Draft* draft) noexcept nogil:  # R0
     cdef uint32_t i
     at = put(at, b"6:valuesl", 9)
@@ -48,9 +53,15 @@ cdef uint8_t* put_body(uint8_t* at, const Draft* draft) noexcept nogil:  # R0
     at = put(at, b"1:rd2:id20:", 11)
     memcpy(at, draft.id, 20)
     at += 20
+    if draft.has_samples:
+        at = put_integer(put(at, b"8:interval", 10), draft.holding.interval_s)
     if draft.has_nodes:
         at = put(at, b"5:nodes", 7)
         at = put_string(at, draft.nodes, draft.nodes_size)
+    if draft.has_samples:
+        at = put_integer(put(at, b"3:num", 5), draft.holding.num)
+        at = put(at, b"7:samples", 9)
+        at = put_string(at, draft.holding.samples, 20 * draft.holding.count)
     if draft.has_token:
         at = put(at, b"5:token", 7)
         at = put_string(at, draft.token, TOKEN_BYTES)

@@ -18,7 +18,9 @@ from typing import Any
 import click
 
 from fastdht import __version__
+from fastdht.cli.crawl_harvest import harvest
 from fastdht.cli.crawl_metadata import metadata
+from fastdht.cli.crawl_peers import peers
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, ZONE, HostPort
 from fastdht.cli.progress import open_display
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
@@ -37,6 +39,7 @@ from fastdht.crawl.sinks import (
 )
 from fastdht.crawl.timeline import Timeline
 from fastdht.crawl.verify import verify as compare
+from fastdht.crawl.verify_harvest import is_harvest
 from fastdht.crawl.zones import Zone
 from fastdht.errors import DHTError
 from fastdht.types import Endpoint
@@ -129,17 +132,21 @@ def census(rate: float, allow_net: tuple[str, ...], out: Path | None, format_: s
 def make_config(rate: float, allow_net: tuple[str, ...], *, bootstrap: str | tuple[HostPort, ...], bind: Endpoint,
                 depth: str, zone: Any, passes: int, max_inflight: int, per_ip: float, timeout: float | None,
                 max_contacts: int, seed: int | None) -> CrawlConfig:
-    if isinstance(bootstrap, str):
-        if bootstrap != "public":
-            raise click.UsageError(f"--bootstrap {bootstrap}: a crawl needs HOST:PORT,… or public")
-        hosts = public_bootstrap()
-    else:
-        hosts = tuple(f"[{each.host}]:{each.port}" if ":" in each.host else f"{each.host}:{each.port}"
-                      for each in bootstrap)
     return CrawlConfig(
-        bootstrap=hosts, bind=bind, allow_net=allow_net, depth=depth, zone=Zone(*zone) if zone else Zone(),
-        passes=passes, rate=rate, max_in_flight=max_inflight, per_ip_rate=per_ip, timeout_s=timeout or 0.0,
-        max_contacts=max_contacts, seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed)
+        bootstrap=bootstrap_names(bootstrap), bind=bind, allow_net=allow_net, depth=depth,
+        zone=Zone(*zone) if zone else Zone(), passes=passes, rate=rate, max_in_flight=max_inflight,
+        per_ip_rate=per_ip, timeout_s=timeout or 0.0, max_contacts=max_contacts,
+        seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed)
+
+
+def bootstrap_names(bootstrap: str | tuple[HostPort, ...]) -> tuple[str, ...]:
+    """HOST:PORT of each entry host."""
+    if not isinstance(bootstrap, str):
+        return tuple(f"[{each.host}]:{each.port}" if ":" in each.host else f"{each.host}:{each.port}"
+                     for each in bootstrap)
+    if bootstrap != "public":
+        raise click.UsageError(f"--bootstrap {bootstrap}: a crawl needs HOST:PORT,… or public")
+    return public_bootstrap()
 
 
 def choose_format(wanted: str | None) -> str:
@@ -244,9 +251,13 @@ def report(directory: Path, out: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
+    from fastdht.cli.crawl_verify import show_harvest
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
     truth = read_truth(truth_file)
+    if is_harvest(directory):
+        show_harvest(directory, truth_file, truth.records, as_json=as_json)
+        return
     verdict = compare(directory, truth.keys(REACHABLE), truth.keys(ANSWERS))
     if as_json:
         emit_json(verdict.as_dict())
@@ -260,4 +271,6 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     ])
 
 
+crawl.add_command(harvest)
 crawl.add_command(metadata)
+crawl.add_command(peers)

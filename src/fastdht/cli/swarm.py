@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from fastdht.testing.catalog import write_hashes, write_peers
 from fastdht.testing.swarm import LIARS, PROFILES, Swarm
 from fastdht.testing.truth import most_asked_ip, write_counters, write_truth
 
@@ -56,11 +57,18 @@ def liar_options(command: click.Command) -> click.Command:
 @click.option("--torrents", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True,
               help="Synthetic torrents whose 8 closest nodes tell 10 peers.")
 @click.option("--values-everywhere", is_flag=True, help="Any infohash is such a torrent.")
+@click.option("--infohashes", type=click.IntRange(0, 1 << 40), default=0, show_default=True,
+              help="About so many infohashes that nodes hold and give samples of (BEP 51).")
+@click.option("--support", type=Share(), default=0.6, show_default=True,
+              help="Share of the nodes that answer sample_infohashes; of the others half refuse it.")
+@click.option("--sample-interval", "interval_s", type=click.IntRange(0, 21_600), default=21_600, show_default=True,
+              help="Seconds that a sample stays the same; asking sooner is counted.")
 @click.option("--adversaries", type=Share(), default=0, help="Adversaries of all kinds mixed, as a share of --nodes.")
 @click.option("--ids-per-ip", type=click.IntRange(1, 250), default=200, show_default=True,
               help="How many of the adversary many-ids share an address.")
 def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float | None, truth_file: Path | None,
-          net: str, torrents: int, values_everywhere: bool, adversaries: float, ids_per_ip: int, **liars: int) -> None:
+          net: str, torrents: int, values_everywhere: bool, infohashes: int, support: float, interval_s: int,
+          adversaries: float, ids_per_ip: int, **liars: int) -> None:
     """Run a virtual network on 127.0.0.0/8 until SIGTERM or Ctrl-C."""
     chosen = {name: liars[name.replace("-", "_")] for name in LIARS if liars[name.replace("-", "_")]}
     if chosen and adversaries:
@@ -70,7 +78,8 @@ def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float 
         signal.signal(number, lambda _signal, _frame: ending.set())
     try:
         network = Swarm(nodes, seed, port, profile=profile, rtt=rtt, loss=loss, net=net, torrents=torrents,
-                        values_everywhere=values_everywhere, adversaries=chosen or adversaries, ids_per_ip=ids_per_ip)
+                        values_everywhere=values_everywhere, infohashes=infohashes, support=support,
+                        interval_s=interval_s, adversaries=chosen or adversaries, ids_per_ip=ids_per_ip)
     except MemoryError:
         raise click.ClickException(f"no memory for {nodes} nodes; each contact takes 28 bytes") from None
     run(network, truth_file, ending)
@@ -80,7 +89,7 @@ def run(network: Swarm, truth_file: Path | None, ending: threading.Event) -> Non
     """Open, write the truth, say so, serve until told to end, write the counters, print the totals."""
     network.open()                      # a port that is taken ends it before anything is written
     if truth_file is not None:
-        write_truth(truth_file, network.seed, network.nodes, network.contacts, network.truth_records)
+        write_truths(network, truth_file)
     with network:
         print_line({**network.describe(), "bootstrap": network.bootstrap})
         while not ending.wait(0.5):     # a bare wait() would hold signals back on some platforms
@@ -89,8 +98,16 @@ def run(network: Swarm, truth_file: Path | None, ending: threading.Event) -> Non
     asked = network.asked()
     if truth_file is not None:
         write_counters(truth_file.with_name(truth_file.name + ".counters"), totals["kernel_drops"],
-                       totals["received"], asked)
+                       totals["received"], asked, violations=totals.get("interval_violations", 0))
     print_line({**totals, "max_packets_per_ip": most_asked_ip(network.truth_records, asked)})
+
+
+def write_truths(network: Swarm, truth_file: Path) -> None:
+    write_truth(truth_file, network.seed, network.nodes, network.contacts, network.truth_records)
+    if network.catalog is not None:
+        write_hashes(truth_file, network.seed, network.catalog)
+    if network.torrents:
+        write_peers(truth_file, network.seed, network.torrent_rows(), network.torrents)
 
 
 def print_line(values: dict[str, object]) -> None:

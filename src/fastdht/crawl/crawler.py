@@ -16,8 +16,10 @@ from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.frontier import FILTER_NAMES, Frontier
 from fastdht._ext.ids import random_id
+from fastdht._ext.ledger import Ledger
 from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig
+from fastdht.crawl.harvest import SampleKeeper
 from fastdht.crawl.pace import PACE_US, Pace, Signals
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.sinks import NullSink, Sink
@@ -93,7 +95,8 @@ class Pass:
     """One pass: its core, frontier, engine and pace."""
 
     def __init__(self, config: CrawlConfig, number: int, previous: Frontier | None, clock: Callable[[], int],
-                 busy_clock: Callable[[], int], transport: Callable[[Endpoint], Transport]) -> None:
+                 busy_clock: Callable[[], int], transport: Callable[[Endpoint], Transport],
+                 ledger: Ledger | None = None) -> None:
         seed = (config.seed + 0x9E3779B97F4A7C15 * number) & 0xFFFFFFFFFFFFFFFF
         own_id = random_id(seed)
         self.number = number
@@ -102,7 +105,7 @@ class Pass:
         self._busy_clock = busy_clock
         self.frontier = Frontier(
             own_id, AddressFilter(config.allow_net, config.blocklist.ranges if config.blocklist else None),
-            row_capacity=TRANSACTIONS, previous=previous,
+            row_capacity=TRANSACTIONS, previous=previous, ledger=ledger,
             depth=DEPTHS.index(config.depth), seed=seed, families=2 if config.family == 6 else 1,
             max_contacts=config.max_contacts, slots=min(FIRST_SLOTS, max(64, 2 * config.max_contacts)),
             rate=config.rate, zone=config.zone.prefix, zone_bits=config.zone.bits, address_rate=config.per_ip_rate,
@@ -155,16 +158,20 @@ class Pass:
 class Crawl:
     """One crawl: `await run()` once; `stop()` ends it early with what was found.
 
-    `sink` takes the rows (without one they are only counted); `on_progress` is called twice a second.
+    `sink` takes the rows (without one they are only counted); `on_progress` is called twice a second. With `samples`
+    it is a harvest: each node is asked for samples of its infohashes once, where the keeper's ledger allows.
     """
 
-    def __init__(self, config: CrawlConfig, sink: Sink | None = None, *,
+    def __init__(self, config: CrawlConfig, sink: Sink | None = None, *, samples: SampleKeeper | None = None,
                  on_progress: Callable[[Progress], None] | None = None, clock: Callable[[], int] = monotonic_us,
                  busy_clock: Callable[[], int] = thread_busy_us,
                  transport: Callable[[Endpoint], Transport] = open_crawl_transport) -> None:
         self.config = config
         self.is_stopped = False
+        if samples is not None and (config.depth != "standard" or config.passes != 1):
+            raise ConfigError(f"a harvest of depth {config.depth}, {config.passes} passes; only standard, 1 pass")
         self._sink = sink or NullSink()
+        self._samples = samples
         self._on_progress = on_progress
         self._clock = clock
         self._busy_clock = busy_clock
@@ -193,13 +200,21 @@ class Crawl:
                 await self._run_passes(b"".join(seeds), writer)
                 await asyncio.gather(*self._writes)
             finally:
-                await asyncio.get_running_loop().run_in_executor(writer, self._sink.close)
+                await asyncio.get_running_loop().run_in_executor(writer, self._close_sinks)
         return self._summarize()
+
+    def _close_sinks(self) -> None:
+        try:
+            self._sink.close()
+        finally:
+            if self._samples is not None:
+                self._samples.close()
 
     async def _run_passes(self, seeds: bytes, writer: ThreadPoolExecutor) -> None:
         previous = None
         for number in range(self.config.passes):
-            current = Pass(self.config, number, previous, self._clock, self._busy_clock, self._open_transport)
+            current = Pass(self.config, number, previous, self._clock, self._busy_clock, self._open_transport,
+                           self._samples.ledger if self._samples is not None else None)
             self._pass = current
             try:
                 current.frontier.offer(seeds, self.config.family)
@@ -225,9 +240,12 @@ class Crawl:
             late_us = max(0, now_us - last_us - tick_us)
             self._longest_late_us = max(self._longest_late_us, late_us)
             tick_us = GROWTH_TICK_US if current.frontier.tend() else TICK_US
+            if self._samples is not None:
+                self._samples.tend(now_us)
             current.frontier.give_up_crowded(now_us, int(self.config.crowd_wait_s * SECOND_US))
             self._reap()
-            is_due = current.frontier.rows_waiting() >= BLOCK_ROWS or now_us - self._taken_us >= BLOCK_US
+            waiting = max(current.frontier.rows_waiting(), current.frontier.samples_waiting())
+            is_due = waiting >= BLOCK_ROWS or now_us - self._taken_us >= BLOCK_US
             if is_due and len(self._writes) < WRITES_AHEAD:
                 self._take_rows(current.frontier, writer, now_us)
             current.tick(now_us, late_us)
@@ -244,14 +262,19 @@ class Crawl:
 
     def _take_rows(self, frontier: Frontier, writer: ThreadPoolExecutor, now_us: int) -> None:
         self._taken_us = now_us
-        block = frontier.take_found()
-        self._writes.append(asyncio.get_running_loop().run_in_executor(writer, self._sink.write, block, now_us))
+        blocks = frontier.take_found(), frontier.take_samples() if self._samples is not None else b""
+        self._writes.append(asyncio.get_running_loop().run_in_executor(writer, self._write, *blocks, now_us))
+
+    def _write(self, found: bytes, samples: bytes, now_us: int) -> None:
+        self._sink.write(found, now_us)
+        if self._samples is not None:
+            self._samples.write(samples, now_us)
 
     def _report(self, now_us: int) -> None:
         then_us, sent, found = self._reported
         if self._on_progress is None or now_us - max(then_us, self._started_us) < PROGRESS_US or self._pass is None:
             return
-        all_sent, all_found, answered, drops = self._sum("sent", "found", "answered", "kernel_drops")
+        all_sent, all_found, answered, drops = self.totals("sent", "found", "answered", "kernel_drops")
         self._reported = (now_us, all_sent, all_found)
         counts = self._pass.totals()
         seconds = (now_us - max(then_us, self._started_us)) / SECOND_US
@@ -261,14 +284,15 @@ class Crawl:
             in_flight=counts["in_flight"], rate=(all_sent - sent) / seconds,
             found_rate=(all_found - found) / seconds, kernel_drops=drops))
 
-    def _sum(self, *names: str) -> tuple[int, ...]:
+    def totals(self, *names: str) -> tuple[int, ...]:
+        """Counters of the frontiers of all passes, summed."""
         passes = self._passes + ([self._pass.totals()] if self._pass is not None else [])
         return tuple(sum(counts[name] for counts in passes) for name in names)
 
     def _summarize(self) -> CrawlResult:
         elapsed = max((self._clock() - self._started_us) / SECOND_US, 1e-6)
-        found, sent, answered, timeouts, drops = self._sum("found", "sent", "answered", "timeouts", "kernel_drops")
-        filtered = {name: count for name in FILTER_NAMES if (count := self._sum(f"filtered_{name}")[0])}
+        found, sent, answered, timeouts, drops = self.totals("found", "sent", "answered", "timeouts", "kernel_drops")
+        filtered = {name: count for name in FILTER_NAMES if (count := self.totals(f"filtered_{name}")[0])}
         reason = self._reason(answered, filtered)
         zone = self.config.zone
         return CrawlResult(
@@ -277,8 +301,8 @@ class Crawl:
             rpc_per_s=answered / elapsed, found_per_s=found / elapsed, elapsed_s=elapsed, kernel_drops=drops,
             max_packets_per_ip=self._packets_per_ip, complete=not reason, reason=reason, depth=self.config.depth,
             zone=str(zone) if zone.bits else None, passes=self.config.passes, seed=self.config.seed,
-            renamed=self._sum("renamed")[0], retries=self._sum("retries")[0],
-            found_twice=self._sum("found_before")[0], not_asked=self._sum("not_asked")[0],
+            renamed=self.totals("renamed")[0], retries=self.totals("retries")[0],
+            found_twice=self.totals("found_before")[0], not_asked=self.totals("not_asked")[0],
             longest_pause_ms=self._longest_late_us / 1000)
 
     def _reason(self, answered: int, filtered: dict[str, int]) -> str:

@@ -29,6 +29,28 @@ NODE_COLUMNS = (
     Column("bep42", "bool", "whether BEP 42 accepts the id at this address"),
 )
 
+SAMPLE_COLUMNS = (
+    Column("info_hash", "string", "40 hexadecimal digits"),
+    Column("ip", "string", "of the node that showed it"),
+    Column("port", "uint16", "its UDP port"),
+    Column("num", "uint32", "how many infohashes the node said it stores"),
+    Column("interval", "uint32", "seconds that it asked to be left alone, at most 21,600"),
+    Column("t", "uint32", "Unix time of the answer"),
+)
+
+PEER_COLUMNS = (
+    Column("info_hash", "string", "40 hexadecimal digits"),
+    Column("peer", "string", "address and port; its network; or a keyed hash: as `anonymize` in crawl.json says"),
+)
+
+SWARM_COLUMNS = (
+    Column("info_hash", "string", "40 hexadecimal digits"),
+    Column("peers", "int32", "found"),
+    Column("asked", "int32", "nodes"),
+    Column("answered", "int32", "of them"),
+    Column("outcome", "string", "done, late (deadline) or exhausted (budget of queries)"),
+)
+
 METADATA_COLUMNS = (
     Column("info_hash", "string", "20 bytes as 40 hexadecimal digits; of a v2 torrent the first 20 of its SHA-256"),
     Column("status", "string", "ok, no_peers, failed (all peers tried), unreadable (right hash, but no torrent)"),

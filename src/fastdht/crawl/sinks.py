@@ -10,15 +10,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
-from fastdht._ext import rows
-from fastdht.crawl.records import NODE_COLUMNS
+from fastdht.crawl.packed import NODES, PackedTable
 from fastdht.errors import ConfigError, PersistError
-
-if TYPE_CHECKING:
-    import pyarrow
-    import pyarrow.parquet
 
 PART_ROWS = 1_000_000
 PART_US = 30_000_000
@@ -44,11 +39,12 @@ class JsonPart:
 
     suffix = ".jsonl"
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, table: PackedTable = NODES) -> None:
         self._file = file
+        self._table = table
 
     def write(self, block: bytes) -> None:
-        self._file.write(rows.json_lines(block))
+        self._file.write(self._table.json_lines(block))
 
     def finish(self) -> None:
         self._file.flush()
@@ -59,27 +55,28 @@ class ParquetPart:
 
     suffix = ".parquet"
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, table: PackedTable = NODES) -> None:
         import pyarrow.parquet
 
-        self._schema = node_schema()
+        self._table = table
+        self._schema = table.schema()
         # Ids are random: compressing their digits would halve them, at a twentieth of the whole crawl's time.
-        compression = {name: "none" if name == "id" else "zstd" for name in self._schema.names}
+        compression = {name: "none" if name in table.plain else "zstd" for name in self._schema.names}
         self._writer = pyarrow.parquet.ParquetWriter(
-            file, self._schema, compression=compression, use_dictionary=["status", "v"], write_statistics=False)
+            file, self._schema, compression=compression, use_dictionary=table.repeated, write_statistics=False)
         self._pending: list[bytes] = []
         self._pending_rows = 0
 
     def write(self, block: bytes) -> None:
         self._pending.append(block)
-        self._pending_rows += len(block) // rows.ROW_SIZE
+        self._pending_rows += len(block) // self._table.row_size
         if self._pending_rows >= GROUP_ROWS:
             self._write_group()
 
     def _write_group(self) -> None:
         block, self._pending, self._pending_rows = b"".join(self._pending), [], 0
         if block:
-            self._writer.write_table(to_table(block, self._schema), row_group_size=2 * GROUP_ROWS)
+            self._writer.write_table(self._table.to_arrow(block, self._schema), row_group_size=2 * GROUP_ROWS)
 
     def finish(self) -> None:
         self._write_group()
@@ -87,10 +84,12 @@ class ParquetPart:
 
 
 class DirectorySink:
-    """Parts below `directory`/nodes, numbered from 0."""
+    """Parts of `table` below `directory`/parts, numbered from 0."""
 
-    def __init__(self, directory: Path, format_: str, *, part_rows: int = PART_ROWS, part_us: int = PART_US) -> None:
-        self._directory = directory / "parts" / "nodes"
+    def __init__(self, directory: Path, format_: str, *, table: PackedTable = NODES, part_rows: int = PART_ROWS,
+                 part_us: int = PART_US) -> None:
+        self._directory = directory / "parts" / table.name
+        self._table = table
         self._kind: type[JsonPart | ParquetPart] = ParquetPart if format_ == "parquet" else JsonPart
         self._part_rows = part_rows
         self._part_us = part_us
@@ -109,7 +108,7 @@ class DirectorySink:
                 self._finish_part()
             if block:
                 self._open_part(now_us).write(block)
-                self._rows += len(block) // rows.ROW_SIZE
+                self._rows += len(block) // self._table.row_size
         except OSError as error:
             self._abandon_part()
             raise refusal(self._path, error) from error
@@ -126,7 +125,7 @@ class DirectorySink:
         if self._part is None:
             self._path = self._directory / f"part-{self._number}{self._kind.suffix}"
             self._file = temporary(self._path).open("wb")
-            self._part = self._kind(self._file)
+            self._part = self._kind(self._file, self._table)
             self._rows = 0
             self._opened_us = now_us
         return self._part
@@ -157,11 +156,12 @@ class DirectorySink:
 class StreamSink:
     """JSON lines to an open binary stream, for pipes."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, table: PackedTable = NODES) -> None:
         self._stream = stream
+        self._table = table
 
     def write(self, block: bytes, now_us: int) -> None:
-        self._stream.write(rows.json_lines(block))
+        self._stream.write(self._table.json_lines(block))
 
     def close(self) -> None:
         self._stream.flush()
@@ -175,40 +175,6 @@ class NullSink:
 
     def close(self) -> None:
         return
-
-
-def node_schema() -> pyarrow.Schema:
-    import pyarrow
-
-    kinds = {"string": pyarrow.string, "uint16": pyarrow.uint16, "uint32": pyarrow.uint32, "bool": pyarrow.bool_}
-    fields = [pyarrow.field(column.name, kinds[column.kind](), nullable=column.name == "v",
-                            metadata={"meaning": column.meaning}) for column in NODE_COLUMNS]
-    return pyarrow.schema(fields)
-
-
-def to_table(block: bytes, schema: pyarrow.Schema) -> pyarrow.Table:
-    """Packed rows as an Arrow table, straight from buffers: no object per row."""
-    import pyarrow
-
-    count = len(block) // rows.ROW_SIZE
-    ports, rtts, statuses, secure = rows.number_columns(block)
-    ip_offsets, ip_text = rows.ip_column(block)
-    v_validity, v_offsets, v_text = rows.version_column(block)
-    id_offsets, id_text = rows.id_column(block)
-    wrap = pyarrow.py_buffer
-
-    def text(offsets: Any, data: bytes, validity: bytes | None = None) -> pyarrow.Array:
-        return pyarrow.StringArray.from_buffers(count, wrap(offsets), wrap(data), wrap(validity) if validity else None)
-
-    def numbers(kind: pyarrow.DataType, data: bytes) -> pyarrow.Array:
-        return pyarrow.Array.from_buffers(kind, count, [None, wrap(data)])
-
-    names = pyarrow.array(rows.STATUS_NAMES)
-    status = pyarrow.DictionaryArray.from_arrays(numbers(pyarrow.int8(), statuses), names).cast(pyarrow.string())
-    columns = [text(ip_offsets, ip_text), numbers(pyarrow.uint16(), ports), text(id_offsets, id_text),
-               status, numbers(pyarrow.uint32(), rtts), text(v_offsets, v_text, v_validity),
-               numbers(pyarrow.bool_(), secure)]
-    return pyarrow.Table.from_arrays(columns, schema=schema)
 
 
 def has_parquet() -> bool:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from fastdht._ext.swarm import Responder
+from fastdht._ext.swarm_catalog import Catalog
 from fastdht._ext.swarm_delay import DelayLine
 from fastdht._ext.swarm_loop import SwarmLoop
 from fastdht._ext.swarm_population import ROLE_NAMES, Population
@@ -48,7 +49,9 @@ class Swarm:
     `port` 0 lets the system pick one at `start`. `adversaries` maps names of LIARS to their number, or is a share of
     `nodes` for all kinds mixed evenly; they come on top of `nodes`, and so do the profile's dead contacts.
     `rtt="real"` delays answers (median 120 ms). `net` is the range to live in. `torrents` synthetic infohashes have
-    peers at the 8 nodes closest to each; with `values_everywhere` any infohash has. Raises ConfigError.
+    peers at the 8 nodes closest to each; with `values_everywhere` any infohash has. About `infohashes` more live in the
+    same way, and the share `support` of the nodes gives samples of theirs (BEP 51), anew every `interval_s` seconds.
+    Raises ConfigError.
     """
 
     def __init__(
@@ -63,11 +66,15 @@ class Swarm:
         loss: float | None = None,
         torrents: int = 0,
         values_everywhere: bool = False,
+        infohashes: int = 0,
+        support: float = 0.6,
+        interval_s: int = 21_600,
         net: str = "127.0.0.0/8",
         ids_per_ip: int = 200,
     ) -> None:
         shape = find_profile(profile) if loss is None else replace(find_profile(profile), loss=loss)
         check_limits(nodes, port, shape, rtt, torrents)
+        check_samples(infohashes, support, interval_s)
         base, bits = parse_net(net)
         self.nodes = nodes
         self.seed = seed
@@ -80,11 +87,13 @@ class Swarm:
                 [nodes, round(nodes * shape.dead_per_alive), *count_liars(nodes, adversaries)], seed, port,
                 net_base=base, net_bits=bits, secure_share=shape.secure, sigma=shape.sigma,
                 stale=round(nodes * shape.stale), ids_per_ip=ids_per_ip)
+            catalog = Catalog(self._people, seed, infohashes, support=support, interval_s=interval_s
+                              ) if infohashes else None
         except ValueError as error:
             raise ConfigError(str(error)) from None
         self._responder = Responder(
             self._people, seed, loss=shape.loss, wide=shape.wide, narrow=shape.narrow, torrents=torrents,
-            values_everywhere=values_everywhere)
+            values_everywhere=values_everywhere, catalog=catalog)
 
     def start(self) -> Self:
         """Open the sockets (OSError when a port is taken) and serve until `stop`."""
@@ -155,9 +164,26 @@ class Swarm:
         packed = self._responder.answer(serial, target)
         return [unpack_contact(packed[i : i + 26]) for i in range(0, len(packed), 26)]
 
-    def handle(self, data: bytes, source: tuple[str, int], destination: tuple[str, int]) -> list[tuple[bool, bytes]]:
+    def handle(self, data: bytes, source: tuple[str, int], destination: tuple[str, int],
+               now_us: int = 0) -> list[tuple[bool, bytes]]:
         """What a datagram gets back, without sockets: (sent from another port?, bytes) for each reply."""
-        return self._responder.handle(data, host_order(source), host_order(destination))
+        return self._responder.handle(data, host_order(source), host_order(destination), now_us)
+
+    @property
+    def catalog(self) -> Catalog | None:
+        """The infohashes that samples tell of; None without `infohashes`."""
+        return self._responder.catalog
+
+    @property
+    def torrents(self) -> int:
+        """How many synthetic torrents there are."""
+        return self._responder.torrents
+
+    def torrent_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each synthetic torrent's infohash and its compact peers (6 bytes each)."""
+        for number in range(self._responder.torrents):
+            info_hash = self._responder.torrent(number)
+            yield info_hash, self._responder.torrent_peers(info_hash)
 
     def torrent(self, number: int) -> bytes:
         """The infohash of synthetic torrent `number`."""
@@ -184,8 +210,9 @@ class Swarm:
 
     def describe(self) -> dict[str, object]:
         """The parameters that made this swarm."""
+        known = {"infohashes": self.catalog.total()} if self.catalog is not None else {}
         return {"nodes": self.nodes, "seed": self.seed, "port": self.port, "contacts": self.contacts,
-                **asdict(self.profile)}
+                **asdict(self.profile), **known}
 
 
 def find_profile(profile: str | Profile) -> Profile:
@@ -211,6 +238,15 @@ def check_limits(nodes: int, port: int, shape: Profile, rtt: str, torrents: int)
             raise ConfigError(f"{name} {share}; a share of 0 to 1")
     if shape.loss == 1:
         raise ConfigError("loss 1; below 1")
+
+
+def check_samples(infohashes: int, support: float, interval_s: int) -> None:
+    if not 0 <= infohashes <= 1 << 40:
+        raise ConfigError(f"{infohashes} infohashes; 0 to {1 << 40}")
+    if not 0 <= support <= 1:
+        raise ConfigError(f"support {support}; a share of 0 to 1")
+    if not 0 <= interval_s <= 21_600:
+        raise ConfigError(f"an interval of {interval_s} s; BEP 51 allows 0 to 21600")
 
 
 def count_liars(nodes: int, adversaries: float | Mapping[str, int]) -> list[int]:

@@ -19,7 +19,7 @@ from fastdht.errors import PersistError
 MAGIC = b"FDHTTRU1"
 COUNTERS_MAGIC = b"FDHTCNT1"
 HEADER = struct.Struct("<8sIIQQ")           # magic, record size, alive nodes, rows, seed
-COUNTERS_HEADER = struct.Struct("<8sIIQQ")  # magic, kernel drops, spare, rows, datagrams received
+COUNTERS_HEADER = struct.Struct("<8sIIQQ")  # magic, kernel drops, interval violations, rows, datagrams received
 RECORD = struct.Struct(">4sH20sBB")         # ip, port, id, flags, kind
 KEY_SIZE = 26                               # ip, port and id: a found row in the same form
 ROWS_AT_ONCE = 1 << 18
@@ -106,12 +106,13 @@ def read_truth(path: Path) -> Truth:
     return Truth(nodes, seed, records)
 
 
-def write_counters(path: Path, kernel_drops: int, received: int, asked: memoryview) -> None:
+def write_counters(path: Path, kernel_drops: int, received: int, asked: memoryview, *, violations: int = 0) -> None:
     """Write the datagrams received by each row's contact (uint32, little-endian), the whole file or nothing."""
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(COUNTERS_HEADER.pack(COUNTERS_MAGIC, min(kernel_drops, 0xFFFFFFFF), 0, len(asked), received))
+            file.write(COUNTERS_HEADER.pack(COUNTERS_MAGIC, min(kernel_drops, 0xFFFFFFFF), min(violations, 0xFFFFFFFF),
+                                            len(asked), received))
             file.write(asked)
         os.replace(temporary, path)
     finally:
@@ -125,6 +126,7 @@ class Counters:
     kernel_drops: int
     received: int
     asked: array[int]
+    violations: int = 0     # sample_infohashes before the interval had ended
 
 
 def read_counters(path: Path) -> Counters:
@@ -132,10 +134,10 @@ def read_counters(path: Path) -> Counters:
     data = path.read_bytes()
     if len(data) < COUNTERS_HEADER.size or data[:8] != COUNTERS_MAGIC:
         raise PersistError(f"{path} holds no packet counters: it starts with {data[:8]!r}")
-    _, drops, _, count, received = COUNTERS_HEADER.unpack_from(data)
+    _, drops, violations, count, received = COUNTERS_HEADER.unpack_from(data)
     if len(data) != COUNTERS_HEADER.size + 4 * count:
         raise PersistError(f"{path} has {len(data) - COUNTERS_HEADER.size} bytes of counters; {count} of 4 expected")
-    return Counters(drops, received, array("I", data[COUNTERS_HEADER.size :]))
+    return Counters(drops, received, array("I", data[COUNTERS_HEADER.size :]), violations)
 
 
 def most_asked_ip(records: Callable[[int, int], bytes], asked: memoryview | array[int]) -> int:

@@ -1,0 +1,150 @@
+"""`fastdht crawl peers`: look up the peers of many infohashes. Rate class: command."""
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from fastdht import __version__
+from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK
+from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary, seconds
+from fastdht.cli.run import run_async
+from fastdht.crawl.anonymous import KINDS, anonymizer
+from fastdht.crawl.metadata.bulk import read_wanted
+from fastdht.crawl.peers import BulkPeers, PeersConfig, PeersSummary
+from fastdht.crawl.records import FORMATS, PEER_COLUMNS, SWARM_COLUMNS
+from fastdht.crawl.sinks import prepare_directory, write_json
+from fastdht.crawl.tables import TableSink
+from fastdht.crawl.verify import read_nodes
+from fastdht.errors import DHTError
+from fastdht.stats import LookupReport
+from fastdht.types import ID_SIZE, Endpoint
+
+
+class Output:
+    """Peers to tables, or a JSON line per infohash to stdout, which `crawl metadata` reads when nothing is hidden."""
+
+    def __init__(self, out: Path | None, format_: str, kind: str) -> None:
+        self._text = anonymizer(kind, os.urandom(32))       # the key is kept nowhere
+        self._peers = TableSink(out, "peers", PEER_COLUMNS, format_) if out is not None else None
+        self._swarms = TableSink(out, "swarms", SWARM_COLUMNS, format_) if out is not None else None
+
+    def keep(self, info_hash: bytes, report: LookupReport) -> None:
+        digits = info_hash.hex()
+        peers = dict.fromkeys(map(self._text, report.values))
+        if self._peers is None or self._swarms is None:
+            line = {"info_hash": digits, "peers": list(peers), "found": report.value_count}
+            sys.stdout.write(json.dumps(line) + "\n")
+            return
+        for peer in peers:
+            self._peers.add({"info_hash": digits, "peer": peer})
+        self._swarms.add({"info_hash": digits, "peers": report.value_count, "asked": report.queries,
+                          "answered": report.responses, "outcome": report.outcome})
+
+    def close(self) -> None:
+        for table in (self._peers, self._swarms):
+            if table is not None:
+                table.close()
+
+
+@click.command()
+@click.argument("hashes", type=click.File("r", encoding="utf-8"))
+@click.option("--from-census", "census", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+              help="Directory of a fresh census: its nodes closest to each infohash are asked, and nobody else.")
+@click.option("--anonymize", type=click.Choice(KINDS), default="truncate", show_default=True,
+              help="Peers as their /24 or /48, as hashes with a key that is thrown away, or whole.")
+@click.option("--purpose", default="", help="Why this is done; recorded in crawl.json. Needed with --out.")
+@click.option("--rate", default="2000", show_default=True,
+              help="Queries per second; max (only with --allow-net): as fast as this machine can.")
+@click.option("--per-ip", "per_ip_rate", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
+              help="Queries per second to one address; 0 lifts it.")
+@click.option("--concurrency", type=click.IntRange(1, 4096), default=256, show_default=True,
+              help="Infohashes worked on at a time.")
+@click.option("--budget-msgs", "max_queries", type=click.IntRange(10, 1000), default=60, show_default=True,
+              help="Queries for one infohash.")
+@click.option("--timeout", "timeout_s", type=DURATION, default="5s", show_default=True, help="Of a query.")
+@click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
+              help="HOST:PORT,… to start from, or public; not asked with --from-census.")
+@click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0", help="Local address.")
+@click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
+@click.option("--out", type=click.Path(path_type=Path), default=None,
+              help="Directory for the tables, new or empty. Default: JSON lines on stdout.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
+              help="Of the tables in --out. Default: parquet where pyarrow is installed.")
+@click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
+def peers(hashes: TextIO, census: Path | None, anonymize: str, purpose: str, rate: str, bootstrap: Any,
+          out: Path | None, format_: str | None, as_json: bool, allow_net: tuple[str, ...], **options: Any) -> None:
+    """Look up the peers of the infohashes in HASHES (- for stdin), one on a line, and announce nothing."""
+    from fastdht.cli.crawl import Rate, bootstrap_names, choose_format, finish_note
+
+    if out is not None and not purpose:
+        raise click.UsageError("--out keeps who shares what; say why with --purpose TEXT")
+    packets = Rate().convert(rate, None, None)
+    if packets == 0 and not allow_net:
+        raise click.UsageError("--rate max floods whoever is asked; it needs --allow-net, for a network of your own")
+    config = PeersConfig(bootstrap=bootstrap_names(bootstrap), rate=packets, allow_net=allow_net, **options)
+    wanted = [bytes(each.info_hash) for each in read_wanted(hashes)]
+    known = list(read_census(census)) if census is not None else None
+    chosen = choose_format(format_) if out is not None else "jsonl"
+    note = {"version": __version__, "mode": "peers", "id": os.urandom(16).hex(), "purpose": purpose,
+            "anonymize": anonymize, "format": chosen, "command": shlex.join(["fastdht", *sys.argv[1:]]),
+            "config": {**asdict(config), "bind": str(config.bind)}}
+    if out is not None:
+        prepare_directory(out)
+        write_json(out / "crawl.json", {"state": "running", **note})
+    state = "failed"
+    try:
+        with closing(Output(out, chosen, anonymize)) as output:
+            summary = run_async(work(config, output, known, wanted))
+        state = "complete" if summary.complete else "partial"
+        if out is not None:
+            write_json(out / "summary.json", {"mode": "peers", "anonymize": anonymize, **summary.as_dict()})
+    finally:
+        if out is not None:
+            finish_note(out, {"state": state, **note}, state)
+    show(summary, as_json=as_json, is_stream=out is None)
+    if wanted and not summary.answered and summary.complete:
+        raise DHTError("nobody answered")
+
+
+def read_census(folder: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Id and compact endpoint of each node that a census found. Raises PersistError."""
+    for keys, _ in read_nodes(folder):
+        for key in keys:
+            yield key[-ID_SIZE:], key[:-ID_SIZE]
+
+
+async def work(config: PeersConfig, output: Output, known: list[tuple[bytes, bytes]] | None, wanted: list[bytes]
+               ) -> PeersSummary:
+    run = BulkPeers(config, output.keep, known)
+    if sys.platform != "win32":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, run.stop)
+    return await run.run(wanted)
+
+
+def show(summary: PeersSummary, *, as_json: bool, is_stream: bool) -> None:
+    if as_json:
+        emit_json(summary.as_dict())
+    elif is_stream:
+        emit_remark(f"{count(summary.peers)} peers of {count(summary.with_peers)} infohashes, of "
+                    f"{count(summary.infohashes)}, in {seconds(summary.elapsed_s)}")
+    else:
+        print_summary("Peers", [
+            Row("infohashes", count(summary.infohashes), f"{count(summary.with_peers)} with peers"),
+            Row("peers", count(summary.peers)),
+            Row("sent", count(summary.sent), f"{summary.msgs_per_hash:.1f} per infohash"),
+            Row("not answered", count(summary.unanswered), "infohashes"),
+            Row("rate", f"{count(summary.hashes_per_s)}/s"),
+            Row("time", seconds(summary.elapsed_s)),
+        ])

@@ -1,0 +1,111 @@
+"""The truth about a virtual network's infohashes and peers, as files beside its truth. Rate class: command.
+
+`FILE.infohashes`: what `--infohashes` made, with holders (rows of FILE) and the chance that a sweep of BEP 51 shows
+each. `FILE.peers`: what `--torrents` made, with the ten peers that each has. Layouts in docs/swarm.md.
+"""
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fastdht.errors import PersistError
+
+HEADER = struct.Struct("<8sIIQQ")           # magic, row size, per row, rows, seed
+HASHES_MAGIC = b"FDHTHSH1"
+PEERS_MAGIC = b"FDHTPER1"
+HASH_ROW = struct.Struct("=20s8If")         # infohash, holders, chance
+PEERS_ROW = struct.Struct("=20s60s")        # infohash, compact peers
+REPLICAS = 8
+PEERS = 10
+NOBODY = 0xFFFFFFFF
+
+
+class Known(Protocol):
+    """A network's infohashes: _ext.swarm_catalog.Catalog."""
+
+    def cells(self) -> int: ...
+    def total(self) -> int: ...
+    def records(self, cell: int) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HashTruth:
+    """All infohashes of a network that samples tell of."""
+
+    rows: bytes
+
+    def __len__(self) -> int:
+        return len(self.rows) // HASH_ROW.size
+
+    def index(self) -> dict[bytes, int]:
+        """The row of each infohash."""
+        rows, size = self.rows, HASH_ROW.size
+        return {rows[i * size : i * size + 20]: i for i in range(len(self))}
+
+    def holders(self, row: int) -> tuple[int, ...]:
+        """The rows of the network's truth where the infohash of a row lives, closest first."""
+        serials = HASH_ROW.unpack_from(self.rows, row * HASH_ROW.size)[1:9]
+        return tuple(serial for serial in serials if serial != NOBODY)
+
+    def chance(self, row: int) -> float:
+        """The chance that one question to each supporting holder shows the infohash of a row."""
+        return float(HASH_ROW.unpack_from(self.rows, row * HASH_ROW.size)[9])
+
+    def allowed(self) -> float:
+        """The share of all infohashes that such a sweep shows on average."""
+        total: float = sum(row[9] for row in HASH_ROW.iter_unpack(self.rows))
+        return total / max(len(self), 1)
+
+
+def beside(truth: Path, name: str) -> Path:
+    return truth.with_name(f"{truth.name}.{name}")
+
+
+def write_hashes(truth: Path, seed: int, known: Known) -> None:
+    """Write FILE.infohashes; raises OSError."""
+    header = HEADER.pack(HASHES_MAGIC, HASH_ROW.size, REPLICAS, known.total(), seed & 0xFFFFFFFFFFFFFFFF)
+    write_rows(beside(truth, "infohashes"), header, (known.records(cell) for cell in range(known.cells())))
+
+
+def write_peers(truth: Path, seed: int, torrents: Iterable[tuple[bytes, bytes]], count: int) -> None:
+    """Write FILE.peers from (infohash, compact peers); raises OSError."""
+    header = HEADER.pack(PEERS_MAGIC, PEERS_ROW.size, PEERS, count, seed & 0xFFFFFFFFFFFFFFFF)
+    write_rows(beside(truth, "peers"), header, (PEERS_ROW.pack(*each) for each in torrents))
+
+
+def write_rows(path: Path, header: bytes, chunks: Iterable[bytes]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(header)
+            for chunk in chunks:
+                file.write(chunk)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_hashes(truth: Path) -> HashTruth:
+    """What `write_hashes` wrote; raises PersistError, OSError."""
+    return HashTruth(read_rows(beside(truth, "infohashes"), HASHES_MAGIC, HASH_ROW.size))
+
+
+def read_peers(truth: Path) -> dict[bytes, frozenset[bytes]]:
+    """Each infohash of FILE.peers and its compact peers (6 bytes each); raises PersistError, OSError."""
+    rows = read_rows(beside(truth, "peers"), PEERS_MAGIC, PEERS_ROW.size)
+    return {info_hash: frozenset(peers[i:i + 6] for i in range(0, len(peers), 6))
+            for info_hash, peers in PEERS_ROW.iter_unpack(rows)}
+
+
+def read_rows(path: Path, magic: bytes, size: int) -> bytes:
+    data = path.read_bytes()
+    if len(data) < HEADER.size or data[:8] != magic:
+        raise PersistError(f"{path} starts with {data[:8]!r}; {magic!r} expected")
+    _, row_size, _, count, _ = HEADER.unpack_from(data)
+    if row_size != size or len(data) != HEADER.size + size * count:
+        raise PersistError(f"{path} has {len(data) - HEADER.size} bytes of rows; {count} rows of {size} bytes expected")
+    return data[HEADER.size:]
