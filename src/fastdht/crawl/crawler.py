@@ -9,20 +9,18 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.frontier import FILTER_NAMES, Frontier
 from fastdht._ext.ids import random_id
-from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig
 from fastdht.crawl.checkpoint import Saved, Saver
 from fastdht.crawl.pace import PACE_US, Pace, Signals
 from fastdht.crawl.records import CrawlResult, Progress
+from fastdht.crawl.settings import DEPTHS, CrawlConfig, as_plain
 from fastdht.crawl.sinks import NullSink, Sink
-from fastdht.crawl.zones import Zone
 from fastdht.engine.clock import monotonic_us, thread_busy_us
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
@@ -30,7 +28,8 @@ from fastdht.engine.transport import Transport, open_transport
 from fastdht.errors import ConfigError
 from fastdht.types import Endpoint
 
-DEPTHS = ("fast", "standard", "exhaustive", "random", "own")    # in the order of _ext/questions.pxd
+__all__ = ["DEPTHS", "Crawl", "CrawlConfig", "as_plain"]
+
 TRANSACTIONS = 131_072
 FIRST_SLOTS = 10 << 18      # of the seen set: 27 MB, room for 2.1 million contacts before it grows
 ADDRESS_CELLS = 1 << 20
@@ -41,7 +40,6 @@ BLOCK_US = 1_000_000        # … or what there is after a second
 WRITES_AHEAD = 4            # blocks handed to the writer and not yet written
 PROGRESS_US = 500_000
 SECRET_SIZE = 96
-ANY_ADDRESS = Endpoint("0.0.0.0", 0)
 NOT_IN_THE_FRONTIER = ("sent", "filtered_reflected", "kernel_drops")     # totals that a saved frontier does not keep
 STOPPED = "stopped before its end"
 
@@ -49,51 +47,6 @@ STOPPED = "stopped before its end"
 def open_crawl_transport(bind: Endpoint) -> Transport:
     """A socket whose datagrams never ask to be split: ours are small, and the kernel is spared their numbering."""
     return open_transport(bind, probe_mtu=True)
-
-
-@dataclass(frozen=True, slots=True)
-class CrawlConfig:
-    """What to crawl and how. Raises ConfigError."""
-
-    bootstrap: tuple[str, ...]              # host:port
-    bind: Endpoint = ANY_ADDRESS            # its family is the family crawled
-    allow_net: tuple[str, ...] = ()         # CIDR ranges that count as public
-    blocklist: Blocklist | None = None      # addresses that are neither asked nor heard
-    depth: str = "standard"
-    zone: Zone = field(default_factory=Zone)
-    passes: int = 1
-    rate: float = 2000.0                    # packets/s; 0: no limit
-    max_in_flight: int = 0                  # 0: from the rate and the round-trip times
-    per_ip_rate: float = 1.0                # packets/s to one address; 0: no limit
-    per_ip_burst: int = 4
-    crowd_wait_s: float = 10.0              # how long addresses with many contacts may keep the crawl going alone
-    timeout_s: float = 0.0                  # 0: from the round-trip times, 1 to 10 s
-    max_contacts: int = 16_000_000          # 37 to 60 bytes each, taken as they come
-    retry_share: float = 0.45               # retries of silent contacts per found node (standard, one pass)
-    retry_referrers: int = 3                # of contacts that so many replies named
-    seed: int = 0
-    time_s: float = 0.0                     # end after so long …
-    max_nodes: int = 0                      # … or with so many nodes …
-    max_disk: int = 0                       # … or when the results take so many bytes; 0: no limit
-
-    def __post_init__(self) -> None:
-        if self.depth not in DEPTHS:
-            raise ConfigError(f"depth is {self.depth!r}; one of {', '.join(DEPTHS)}")
-        if self.passes not in (1, 2):
-            raise ConfigError(f"passes is {self.passes}; 1 or 2")
-        if min(self.rate, self.per_ip_rate, self.timeout_s, self.max_in_flight, self.crowd_wait_s, self.time_s,
-               self.max_nodes, self.max_disk) < 0:
-            raise ConfigError("a rate, a wait, a timeout, a window and a limit cannot be negative")
-        if not 1 <= self.per_ip_burst <= 1000:
-            raise ConfigError(f"per_ip_burst is {self.per_ip_burst}; 1 to 1000")
-        if not 1 <= self.max_contacts <= 200_000_000:
-            raise ConfigError(f"max_contacts is {self.max_contacts}; 1 to 200,000,000")
-        if not self.bootstrap:
-            raise ConfigError("no bootstrap host; a crawl must start somewhere")
-
-    @property
-    def family(self) -> Literal[4, 6]:
-        return 6 if self.bind.is_ipv6 else 4
 
 
 def pass_seed(config: CrawlConfig, number: int) -> int:
@@ -181,7 +134,8 @@ class Crawl:
 
     def __init__(self, config: CrawlConfig, sink: Sink | None = None, *,
                  on_progress: Callable[[Progress], None] | None = None, saver: Saver | None = None,
-                 saved: Saved | None = None, disk_used: Callable[[], int] = lambda: 0, clock: Callable[[], int] = monotonic_us,
+                 saved: Saved | None = None, disk_used: Callable[[], int] = lambda: 0,
+                 clock: Callable[[], int] = monotonic_us,
                  busy_clock: Callable[[], int] = thread_busy_us,
                  transport: Callable[[Endpoint], Transport] = open_crawl_transport) -> None:
         self.config = config

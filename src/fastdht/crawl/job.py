@@ -24,6 +24,8 @@ from fastdht.crawl.records import Progress
 from fastdht.crawl.sinks import DirectorySink
 from fastdht.crawl.zones import Zone
 
+STOP = "stop"           # a file of this name in the directory ends all attempts within two seconds
+LOOK_S = 1.0
 DISK_EVERY = 10         # limits are looked at ten times a second, the disk once
 
 
@@ -67,8 +69,12 @@ class ZoneRun:
                       int(self._plan.checkpoint_s * SECOND_US), saved)
         self._crawl = Crawl(self._plan.config_of(self.zone), sink, on_progress=self._on_progress, saver=saver,
                             saved=saved, disk_used=self._disk_used)
-        with stopped_by_signals(self.stop):
-            result = await self._crawl.run()
+        watcher = asyncio.create_task(self._watch_for_stop())
+        try:
+            with stopped_by_signals(self.stop):
+                result = await self._crawl.run()
+        finally:
+            watcher.cancel()
         entry = {"zone": str(self.zone), "attempt": self._attempt, "config_hash": self._plan.config_hash,
                  "complete": result.complete, "parts": saver.parts, "result": result.as_dict()}
         if not result.complete:
@@ -77,6 +83,11 @@ class ZoneRun:
             entry = read_entry(self._directory, self.zone) or entry
         shutil.rmtree(folder, ignore_errors=True)
         return entry
+
+    async def _watch_for_stop(self) -> None:
+        while not (self._directory / STOP).exists():    # noqa: ASYNC110  another process makes it
+            await asyncio.sleep(LOOK_S)
+        self.stop()
 
     def _disk_used(self) -> int:
         self._looks += 1

@@ -57,7 +57,7 @@ def read_note(directory: Path) -> dict[str, Any]:
     if note is None:
         raise ConfigError(f"{directory} holds no crawl: {NOTE} is missing or unreadable")
     if note.get("layout", 0) not in (1, LAYOUT):
-        raise ConfigError(f"{directory} has layout {note.get('layout')}; this version reads 1 and {LAYOUT}")
+        raise ConfigError(f"{directory} has layout {note.get('layout')}; nodes are read from 1 and {LAYOUT}")
     return note
 
 

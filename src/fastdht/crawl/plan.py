@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fastdht.blocklist import Blocklist, Range
-from fastdht.crawl.crawler import CrawlConfig
+from fastdht.crawl.settings import CrawlConfig, as_plain
 from fastdht.crawl.zones import Zone
 from fastdht.engine.clock import wall_s
 from fastdht.errors import ConfigError
@@ -44,21 +44,17 @@ class Plan:
             config, rate=config.rate / workers, per_ip_rate=config.per_ip_rate / workers,
             per_ip_burst=max(1, config.per_ip_burst // workers)))
 
+    def going_on(self, rate: float | None, **limits: float) -> Plan:
+        """The same crawl at another rate (None: as before) and with other limits."""
+        return replace(self, config=replace(
+            self.config, rate=self.config.rate if rate is None else rate, **limits))    # type: ignore[arg-type]
+
     @property
     def config_hash(self) -> str:
         """Equal for crawls whose zones may stand in one manifest."""
         values = {name: value for name, value in as_plain(self.config).items() if name not in MANNER}
         text = json.dumps([values, self.zones, self.format_, sorted(self.exclude)], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def as_plain(config: CrawlConfig) -> dict[str, Any]:
-    """The settings as JSON values, for crawl.json; a block list only as the number of its ranges."""
-    values: dict[str, Any] = {name: getattr(config, name) for name in CrawlConfig.__dataclass_fields__}
-    values["bind"] = str(config.bind)
-    values["zone"] = str(config.zone) if config.zone.bits else None
-    values["blocklist"] = len(config.blocklist) if config.blocklist else 0
-    return values
 
 
 def from_note(note: Mapping[str, Any], exclude: tuple[Range, ...]) -> Plan:
