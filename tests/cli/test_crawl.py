@@ -100,7 +100,7 @@ def test_interrupted_census_ends_with_what_it_found(network: tuple[str, Path], t
     assert process.returncode == 0
     assert (result["complete"], result["reason"]) == (False, "stopped before its end")
     assert json.loads((out / "crawl.json").read_text())["state"] == "partial"
-    rows = [line for path in out.glob("parts/nodes/*.jsonl") for line in path.read_text().splitlines()]
+    rows = [line for path in out.glob("parts/nodes/*/*.jsonl") for line in path.read_text().splitlines()]
     assert len(rows) == result["found"] > 0
 
 
