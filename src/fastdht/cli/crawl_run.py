@@ -14,7 +14,7 @@ from fastdht.crawl.crawler import Crawl
 from fastdht.crawl.job import stopped_by_signals
 from fastdht.crawl.plan import Plan
 from fastdht.crawl.records import CrawlResult, Progress
-from fastdht.crawl.runner import Tally, Team, begin, crawl_here, finish, open_dask, open_pool, stopping
+from fastdht.crawl.runner import Dask, Tally, Team, begin, crawl_here, finish, open_pool, stopping
 from fastdht.crawl.sinks import NullSink, StreamSink
 from fastdht.crawl.timeline import Timeline
 from fastdht.errors import ConfigError, DHTError
@@ -92,15 +92,10 @@ def run_team(plan: Plan, folder: Path, workers: int, scheduler: str) -> CrawlRes
         team = Team(plan, folder, workers, show)
         with stopping(team):
             return team.run(lambda: open_pool(workers))
-    with open_dask(scheduler) as (executor, threads):
-        team = Team(plan, folder.absolute(), threads, show)
-        with stopping(team):
-            return team.run(lambda: unclosed(executor))
-
-
-@contextmanager
-def unclosed(executor: Any) -> Iterator[Any]:
-    yield executor
+    dask = Dask(scheduler)
+    team = Team(plan, folder.absolute(), dask.count_workers(), show)
+    with stopping(team):
+        return team.run(dask.open, dask.is_lost)
 
 
 def emit_result(result: CrawlResult, bootstrap: tuple[str, ...], *, as_json: bool, is_silent: bool = False) -> None:

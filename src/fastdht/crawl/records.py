@@ -119,12 +119,13 @@ class Progress:
         return replace(self, zone=zone, **{name: getattr(self, name) + getattr(done, name) for name in names})
 
 
-def combine(results: Sequence[CrawlResult], reason: str = "") -> CrawlResult:
-    """The results of several zones as one; `reason` is why not all zones were crawled."""
+def combine(results: Sequence[CrawlResult], reason: str = "", workers: int = 1) -> CrawlResult:
+    """The results of several zones, crawled so many at a time, as one; `reason` is why not all were crawled."""
     totals: dict[str, Any] = {name: sum(getattr(each, name) for each in results) for name in SUMMED}
     filtered: Counter[str] = Counter()
     for each in results:
         filtered.update(each.filtered)
+    totals["elapsed_s"] /= workers
     elapsed = max(totals["elapsed_s"], 1e-6)
     reasons = [each.reason for each in results if each.reason] + [reason] * bool(reason)
     return replace(

@@ -27,6 +27,7 @@ from fastdht.crawl.zones import Zone
 from fastdht.errors import ConfigError, DHTError
 
 TRIES = 5               # of a zone that raises; what fails so often fails for a reason
+RECONNECT_S = 60        # how long a scheduler may be away
 MAX_BREAKS = 100        # of a pool that loses its workers
 STOPPED = "stopped before its end"
 
@@ -91,6 +92,7 @@ class Tally:
     plan: Plan
     entries: dict[Zone, dict[str, Any]] = field(default_factory=dict)
     reason: str = ""            # why no more zones are begun
+    workers: int = 1            # who shared the time that the zones took
 
     def add(self, zone: Zone, entry: dict[str, Any]) -> None:
         self.entries[zone] = entry
@@ -115,7 +117,7 @@ class Tally:
         zones, zone = self.plan.split(), self.plan.config.zone
         reason = self.reason or (f"{len(self.entries)} of {len(zones)} zones were crawled"
                                  if len(self.entries) < len(zones) else "")
-        return replace(combine(self.results(), reason), zone=str(zone) if zone.bits else None,
+        return replace(combine(self.results(), reason, self.workers), zone=str(zone) if zone.bits else None,
                        depth=self.plan.config.depth, passes=self.plan.config.passes, seed=self.plan.config.seed)
 
 
@@ -144,7 +146,7 @@ class Team:
     """Crawls the zones of a plan with an executor: `run()` once; `stop()` from a signal handler."""
 
     def __init__(self, plan: Plan, directory: Path, workers: int, on_zone: Callable[[CrawlResult, str], None]) -> None:
-        self.tally = Tally(plan)
+        self.tally = Tally(plan, workers=workers)
         self._directory = directory
         self._workers = workers
         self._on_zone = on_zone
@@ -158,13 +160,16 @@ class Team:
         self._is_stopped.set()
         (self._directory / STOP).touch()
 
-    def run(self, open_executor: OpenExecutor) -> CrawlResult:
-        """Crawl all; workers that are lost are replaced, or their zones given to others."""
+    def run(self, open_executor: OpenExecutor, is_lost: Callable[[Executor], bool] = lambda _: False) -> CrawlResult:
+        """Crawl all; workers that are lost are replaced, or their zones given to others.
+
+        `is_lost` is asked every second whether an executor will bring nothing any more; then another is opened.
+        """
         self._take_done()
         while self._zones and not self.tally.reason and not self._is_stopped.is_set():
             try:
                 with open_executor() as executor:
-                    self._hand_out(executor)
+                    self._hand_out(executor, lambda lost=executor: is_lost(lost))
             except BrokenExecutor:
                 self._breaks += 1
             if self._breaks > MAX_BREAKS:
@@ -180,7 +185,7 @@ class Team:
                 self._zones.remove(zone)
                 self.tally.add(zone, entry)
 
-    def _hand_out(self, executor: Executor) -> None:
+    def _hand_out(self, executor: Executor, is_lost: Callable[[], bool]) -> None:
         """Keep every worker busy until no zone is left; zones of lost workers go back into the queue."""
         running: dict[Future[dict[str, Any]], Zone] = {}
         try:
@@ -193,6 +198,8 @@ class Team:
                 for future in finished:
                     self._settle(running[future], future)
                     del running[future]
+                if not finished and is_lost():
+                    raise BrokenExecutor("the scheduler was lost")
                 if not running and not self._may_begin():
                     return
         finally:
@@ -246,14 +253,37 @@ def open_pool(workers: int) -> Iterator[Executor]:
         yield executor
 
 
-@contextmanager
-def open_dask(address: str) -> Iterator[tuple[Executor, int]]:
-    """The workers of a Dask scheduler, and how many crawl at a time. Raises DHTError."""
-    from distributed import Client
+class Dask:
+    """The workers of a Dask scheduler: one client at a time, and a new one when the scheduler was started anew."""
 
-    try:
-        client = Client(address, timeout=20, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise DHTError(f"no Dask scheduler at {address}: {error}") from None
-    with client, client.get_executor(pure=False, retries=TRIES) as executor:
-        yield executor, max(1, sum(client.nthreads().values()))
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._client: Any = None
+
+    def count_workers(self) -> int:
+        """How many zones are crawled at a time. Raises DHTError when there is no scheduler, or nobody works for it."""
+        with self._connect() as client:
+            count = sum(client.nthreads().values())
+        if not count:
+            raise DHTError(f"the Dask scheduler at {self.address} has no workers")
+        return int(count)
+
+    def _connect(self) -> Any:
+        from distributed import Client
+
+        try:
+            return Client(self.address, timeout=RECONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise DHTError(f"no Dask scheduler at {self.address}: {error}") from None
+
+    @contextmanager
+    def open(self) -> Iterator[Executor]:
+        """An executor for Team.run."""
+        self._client = self._connect()
+        try:
+            yield self._client.get_executor(pure=False, retries=TRIES)
+        finally:
+            self._client.close(timeout=1)
+
+    def is_lost(self, _executor: Executor) -> bool:
+        return bool(self._client.status != "running")
