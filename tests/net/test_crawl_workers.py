@@ -33,7 +33,10 @@ def start(network: Swarm, *arguments: str) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, errors = process.communicate(timeout=110)
+    try:
+        output, errors = process.communicate(timeout=110)
+    finally:
+        process.kill()
     assert process.returncode == 0, errors
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result
@@ -111,7 +114,7 @@ def test_dask_workers_may_die_and_the_scheduler_may_restart(tmp_path: Path, seed
     rng = random.Random(seed)
     out = tmp_path / "out"
     with Swarm(20_000, 42, profile="easy") as network, dask_cluster(tmp_path) as cluster:
-        process = start(network, "--zones", "64", "--scheduler", cluster.address, "--rate", "3000", "--checkpoint",
+        process = start(network, "--zones", "16", "--scheduler", cluster.address, "--rate", "3000", "--checkpoint",
                         "1s", "--out", str(out))
         kills = 0
         while process.poll() is None and kills < KILLS:
@@ -128,6 +131,6 @@ def test_dask_workers_may_die_and_the_scheduler_may_restart(tmp_path: Path, seed
     manifest = list((out / "manifest").glob("*.json"))
     print(f"kills {kills}, recall {verdict.recall:.4f}, messages {result['sent']}")
     assert kills >= KILLS // 2
-    assert (result["complete"], len(manifest)) == (True, 64)
+    assert (result["complete"], len(manifest)) == (True, 16)
     assert (verdict.precision, verdict.doubled_rows) == (1.0, 0)
-    assert verdict.recall > 0.985       # of the profile easy, undisturbed: 0.997; small zones lose a little more
+    assert verdict.recall > 0.985       # undisturbed: 0.997
