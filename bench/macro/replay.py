@@ -35,8 +35,8 @@ from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.frontier import Frontier
 from fastdht._ext.packets import Inbox
+from fastdht._ext.walks import Walk
 from fastdht.config import CoreConfig, LookupConfig
-from fastdht.engine.bridge import Walk
 from fastdht.engine.engine import Engine
 from fastdht.lookup.machine import Machine
 from fastdht.types import NodeId
@@ -149,7 +149,7 @@ class BareBranch(Machine):
         """Taken at the end."""
 
     def on_finished(self) -> None:
-        self.looking.engine.finish_lookup(self.slot)
+        self.looking.engine.lookups.finish(self.slot)
         self.looking.open_next(())
 
     def on_failed(self, error: Exception) -> None:
@@ -188,11 +188,10 @@ class Looking:
         self.left -= 1
         target = NodeId(self.rng.randbytes(20))
         if self.has_reports:
-            Walk(target, self.settings, self.on_report).start([self.engine], GET_PEERS, seeds)
+            Walk(target, self.settings, self.on_report).start([self.engine.lookups], GET_PEERS, seeds)
             return
         branch = BareBranch(self)
-        now = self.engine.clock()
-        branch.slot = self.engine.open_lookup(branch, GET_PEERS, target, self.settings, now, seeds, False, False)
+        branch.slot = self.engine.lookups.open(branch, branch, GET_PEERS, target, self.settings, seeds)
 
     def is_over(self) -> bool:
         return self.running == 0

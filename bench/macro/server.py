@@ -116,7 +116,7 @@ def real_servers(arena: Arena, only: Sequence[str], fill_s: float, is_full: bool
     commands = {
         OURS: full if is_full else fastdht_command(
             "serve", "--listen", "{endpoint}", "--bootstrap", "{bootstrap}", "--allow-net", "127.0.0.0/8",
-            "--limits", "off"),
+            "--limits", "off", "--bucket-size", "8"),
         PORTABLE: [sys.executable, "-m", "bench.macro.portable_serve", "{endpoint}", "{bootstrap}"],
         "libtorrent": [sys.executable, str(PEERS / "libtorrent_serve.py"), "{endpoint}", "{bootstrap}"],
         "rTorrent": [sys.executable, str(PEERS / "rtorrent_serve.py"), "{endpoint}", "{bootstrap}", "{folder}"],

@@ -19,9 +19,9 @@ from fastdht import crypto
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.ids import is_secure, random_id, secure_id
+from fastdht._ext.walks import Walks
 from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
-from fastdht.engine.bridge import Walk, WalkKey
 from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
 from fastdht.engine.engine import MAX_TRANSACTIONS, Engine
 from fastdht.engine.names import HostList
@@ -111,7 +111,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
         self._saver = Saver(Path(state).expanduser(), wall, has_stores=save_stores) if state is not None else None
         self._engines: list[Engine] = []
         self._upkeeps: list[Upkeep] = []
-        self._walks: dict[WalkKey, Walk] = {}
+        self._walks = Walks(self._entry_hosts)
         self._watch: QueryWatch | None = None
         self._started_us = 0
 
@@ -134,6 +134,7 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
             await self.close()
             raise
         self._link_families()
+        self._walks.slots = [engine.lookups for engine in self._engines]
         self._started_us = self._clock()
         for engine, upkeep in zip(self._engines, self._upkeeps, strict=True):
             engine.start()
@@ -143,15 +144,14 @@ class Node(Keeping, Updates, SwarmCalls, Watching):
 
     async def close(self) -> None:
         """Stop at once: lookups end as cancelled, queries still awaited as unanswered. May be called again."""
-        for walk in list(self._walks.values()):
-            walk.cancel()
+        self._walks.cancel()
         if self._saver is not None:
             await self._saver.stop()
         if self._watch is not None:
             self._watch.close()
             self._watch = None
         engines, upkeeps = self._engines, self._upkeeps
-        self._engines, self._upkeeps = [], []
+        self._engines, self._upkeeps, self._walks.slots = [], [], []
         for engine in engines:
             engine.close()
         for upkeep in upkeeps:

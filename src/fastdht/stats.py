@@ -7,13 +7,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from fastdht._ext.endpoints import unpack_values
+from fastdht._ext.endpoints import Endpoints
+from fastdht._ext.findings import Findings
 from fastdht.types import Contact, Endpoint, InfoHash, Item, NodeId
 
 SECOND_US = 1_000_000
 CLOSEST = struct.Struct("=I20sB18sBB64s")       # shortlist.pxd: PackedClosest
+Sequence.register(Endpoints)
 CONFLICTS = (301, 302)          # BEP 44: cas mismatch, seq less than current
 
 
@@ -37,62 +40,45 @@ class ClosestContact:
     hops: int
 
 
-class LookupReport:
+class LookupReport(Findings):
     """What a lookup found and what it cost.
 
     target: 20 bytes. outcome: "done", "late" (deadline), "exhausted" (budget of queries) or "cancelled".
-    elapsed: seconds. Everything else is unpacked when it is read.
+    elapsed: seconds. queries: how many nodes were asked. responses: how many of them answered. Everything else is
+    unpacked when it is read.
     """
 
-    __slots__ = ("_closest", "_results", "_values", "elapsed", "outcome", "target")
-
-    def __init__(self, target: NodeId, outcome: str, elapsed_us: int, results: Sequence[tuple[Any, ...]]) -> None:
-        """`results` are those of Core.finish_lookup, one per family."""
-        self.target = target
-        self.outcome = outcome
-        self.elapsed = elapsed_us / SECOND_US
-        self._results = results
-        self._values: tuple[Endpoint, ...] | None = None
-        self._closest: tuple[ClosestContact, ...] | None = None
-
-    @property
-    def queries(self) -> int:
-        """How many nodes were asked."""
-        results = self._results
-        queries: int = results[0][0] if len(results) == 1 else sum([result[0] for result in results])
-        return queries
-
-    @property
-    def responses(self) -> int:
-        """How many of them answered."""
-        results = self._results
-        responses: int = results[0][1] if len(results) == 1 else sum([result[1] for result in results])
-        return responses
+    __slots__ = ()
 
     @property
     def failures(self) -> int:
         """How many refused, or had not answered when the lookup ended."""
-        return sum([result[2] for result in self._results])
+        return sum([result[2] for result in self.results])
 
     @property
     def closest(self) -> tuple[ClosestContact, ...]:
         """The closest nodes that answered, nearest first."""
-        if self._closest is None:
+        closest: tuple[ClosestContact, ...] | None = self.unpacked_closest
+        if closest is None:
             number = int.from_bytes(self.target, "big")
-            found = [unpack_closest(entry) for result in self._results for entry in CLOSEST.iter_unpack(result[6])]
+            found = [unpack_closest(entry) for result in self.results for entry in CLOSEST.iter_unpack(result[6])]
             found.sort(key=lambda each: int.from_bytes(each.contact.id, "big") ^ number)
-            self._closest = tuple(found)
-        return self._closest
+            closest = self.unpacked_closest = tuple(found)
+        return closest
 
     @property
-    def values(self) -> tuple[Endpoint, ...]:
-        """The peers found, each once, in the order they came."""
-        if self._values is None:
-            found: list[Endpoint] = []
-            for result in self._results:
-                found += unpack_values(Endpoint, result[7])
-            self._values = tuple(found if len(self._results) == 1 else dict.fromkeys(found))
-        return self._values
+    def values(self) -> Sequence[Endpoint]:
+        """The peers found, each once, in the order they came; an immutable sequence."""
+        values: Sequence[Endpoint] | None = self.unpacked_values
+        if values is None:
+            results = self.results
+            if len(results) == 1:
+                values = Endpoints(Endpoint, results[0][7])
+            else:
+                found = [Endpoints(Endpoint, result[7]) for result in results]
+                values = tuple(dict.fromkeys(chain.from_iterable(found)))
+            self.unpacked_values = values
+        return values
 
     @property
     def hops(self) -> int:
@@ -102,18 +88,18 @@ class LookupReport:
     @property
     def first_value(self) -> float | None:
         """Seconds until the first peer was known, or None."""
-        firsts = [result[5] for result in self._results if result[5] >= 0]
+        firsts = [result[5] for result in self.results if result[5] >= 0]
         return min(firsts) / SECOND_US if firsts else None
 
     @property
     def value_count(self) -> int:
         """How many peers were found, counted per address family."""
-        return sum([result[3] for result in self._results])
+        return sum([result[3] for result in self.results])
 
     @property
     def values_dropped(self) -> int:
         """Peers beyond the room for them: counted, not kept."""
-        return sum([result[4] for result in self._results])
+        return sum([result[4] for result in self.results])
 
     def __repr__(self) -> str:
         return (f"LookupReport({self.target}, {self.outcome}, {len(self.closest)} closest, {self.value_count} values, "

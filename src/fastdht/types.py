@@ -19,6 +19,8 @@ ID_SIZE = 20
 class NodeId(bytes):
     """20 bytes that name a node or a target. Raises DecodeError for any other size."""
 
+    __slots__ = ()
+
     def __new__(cls, value: bytes) -> Self:
         if len(value) != ID_SIZE:
             raise DecodeError(f"{cls.__name__} is {len(value)} bytes; {ID_SIZE} needed")
@@ -48,6 +50,8 @@ class NodeId(bytes):
 
 class InfoHash(NodeId):
     """20 bytes that name a torrent; of a v2 torrent the first 20 of its SHA-256 (BEP 52)."""
+
+    __slots__ = ()
 
 
 class Endpoint(NamedTuple):

@@ -1,6 +1,7 @@
 """Networks that tests of commands share; none of them changes what another sees."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from fastdht.testing.swarm import Swarm
 from tests.cli.network_kit import Neighbours, neighbours
+
+LOGGERS = ("fastdht", "fastdht.traffic")
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +32,16 @@ def public(city: Swarm, monkeypatch: pytest.MonkeyPatch) -> Swarm:
     """The city, entered by `public`."""
     monkeypatch.setenv("FASTDHT_PUBLIC_BOOTSTRAP", ",".join(city.bootstrap[:3]))
     return city
+
+
+@pytest.fixture(autouse=True)
+def quiet_loggers() -> Iterator[None]:
+    """A command sets up logging for its process, which here is that of all tests."""
+    before = [(logger, logger.level, list(logger.handlers)) for logger in map(logging.getLogger, LOGGERS)]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)

@@ -100,6 +100,19 @@ def test_doctor_when_hosts_answer_then_ranks_them_and_knows_our_address(public: 
     assert found["contacts"] > 0
 
 
+def test_doctor_when_a_stranger_asks_us_then_we_are_reachable() -> None:
+    endpoint = f"127.0.0.1:{free_port()}"
+    with neighbours(1, 65) as host:
+        words = ["doctor", "--bootstrap", host.endpoint(), "--listen", endpoint, "--watch", "2s", "--json"]
+        with process(words) as running:
+            for _ in range(5):
+                ask(endpoint, b"ping", source="127.66.0.1")
+            assert running.stdout is not None
+            found = json.loads(running.stdout.readline())
+    assert found["is_reachable"] is True
+    assert 1 <= found["strangers"] <= 5
+
+
 def test_doctor_when_no_host_answers_then_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with Scripted(lambda query: None) as silent:
         result = invoke("doctor", "--bootstrap", silent.endpoint, "--query-timeout", "50ms")
@@ -134,6 +147,32 @@ def test_serve_when_metrics_are_wanted_then_tells_what_it_counts() -> None:
     label = f'{{method="ping",socket="{ready["endpoint"]}"}}'
     assert f"fastdht_queries_handled_total{label} 3.0" in text
     assert "# TYPE fastdht_contacts gauge" in text
+
+
+def test_serve_when_it_listens_on_two_addresses_then_tells_the_id_of_each() -> None:
+    listens = [f"127.0.0.1:{free_port()}", f"127.63.0.1:{free_port('127.63.0.1')}"]
+    with process(["serve", "--listen", listens[0], "--listen", listens[1], "--bootstrap", "none"]) as running:
+        assert running.stdout is not None
+        sockets = json.loads(running.stdout.readline())["sockets"]
+        told = {each["endpoint"]: ask(each["endpoint"], b"ping")[b"r"][b"id"].hex() for each in sockets}
+    assert [(each["endpoint"], each["id"]) for each in sockets] == [(where, told[where]) for where in listens]
+    assert len(set(told.values())) == 2
+
+
+@pytest.mark.parametrize("listen", [None, "[::1]:0"])
+def test_remote_when_it_is_ipv6_then_is_asked_from_an_ipv6_address(listen: str | None) -> None:
+    with process(["serve", "--listen", "[::1]:0", "--bootstrap", "none"]) as running:
+        assert running.stdout is not None
+        ready = json.loads(running.stdout.readline())
+        pongs = result_of("ping", ready["endpoint"], *(["--listen", listen] if listen else []))["pongs"]
+    assert [each["id"] for each in pongs] == [ready["id"]]
+
+
+def test_blocklist_when_read_from_standard_input_then_counts() -> None:
+    with Scripted() as remote:
+        done = invoke("ping", remote.endpoint, "--blocklist", "-", text="127.0.0.0/8\n")
+        assert (done.exit_code, remote.queries) == (1, [])
+    assert "on the block list" in done.stdout
 
 
 def test_environment_when_set_then_counts_as_an_option() -> None:

@@ -128,11 +128,12 @@ def test_nobody_when_there_then_one_line_and_exit_1():
     assert (done.stdout, done.stderr) == ("", f"fastdht: {endpoint} answers nothing: 6 queries sent\n")
 
 
-def test_port_when_taken_then_one_line_and_exit_1():
+def test_port_when_taken_then_one_line_and_exit_2():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("0.0.0.0", 0))
         done = run("127.0.0.1:9", "--port", str(taken.getsockname()[1]))
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "cannot listen on 0.0.0.0:" in done.stderr
 
 
 def test_name_when_unknown_then_one_line_and_exit_1():
@@ -148,7 +149,9 @@ def test_name_when_unknown_then_one_line_and_exit_1():
     (("127.0.0.1:99999",), "1 to 65535"),
     (("::1:6881",), "brackets"),
     (("127.0.0.1:9", "127.0.0.1:10"), "unexpected extra argument"),
-    (("127.0.0.1:9", "--bep", "7"), "'7' is not one of"),
+    (("127.0.0.1:9", "--bep", "7"), "--bep 7: checks are of 0, 5, 32, 33, 42, 43, 44, 51"),
+    (("127.0.0.1:9", "--listen", "[::1]:0"), "one is IPv4, the other IPv6"),
+    (("127.0.0.1:9", "--listen", "127.0.0.1:7", "--port", "8"), "give it or --port"),
     (("127.0.0.1:9", "--rate", "0"), "more than 0"),
     (("127.0.0.1:9", "--timeout", "0s"), "0s"),
     (("127.0.0.1:9", "--timeout", "soon"), "soon"),

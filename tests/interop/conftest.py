@@ -21,6 +21,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[MATRIX] = Matrix()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs the peers waits for all of them to join."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.timeout(600))
+
+
 def demand(*names: str) -> None:
     """Go on only if these peers are installed: else skip, or fail where they are required."""
     lacking = [reason for name in names if (reason := KINDS[name].missing())]
@@ -45,7 +53,7 @@ def networks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             if name in wanted and kind.missing() is None:
                 running[name] = Network(name, number, tmp_path_factory.mktemp("peers"))
         for network in running.values():
-            network.settle()
+            network.try_to_settle()
         yield running
     finally:
         for network in running.values():
@@ -57,6 +65,8 @@ def net(request: pytest.FixtureRequest, peer: str) -> Network:
     """The network of the test's `peer`."""
     demand(peer)
     network: Network = request.getfixturevalue("networks")[peer]
+    if network.trouble is not None:
+        pytest.fail(f"{peer} has not joined: {network.trouble}")
     request.node.stash[PEER_LOG] = network
     return network
 

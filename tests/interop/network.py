@@ -16,6 +16,7 @@ from tests.interop.peers.process import until
 from tests.interop.wire import Asker
 
 OURS = 8                    # k: each is among the closest to everything
+JOIN_S = 90.0               # Transmission, asked little, needs most of a minute on a busy machine
 
 
 class Door:
@@ -49,6 +50,7 @@ class Network:
         self._net = f"127.{100 + number}"
         self._hashes = self._new_hashes()
         self._askers: list[Asker] = []
+        self.trouble: str | None = None                         # why it has not joined
         self.announced: set[bytes] = set()                      # infohashes that the peer has been given
         self.torrent = self.new_hash()
         self.by_peer = {self.torrent}                           # infohashes that it announces
@@ -58,10 +60,18 @@ class Network:
         self.asker = self.new_asker()
         self.peer.start(self.ours.endpoints)
 
+    def try_to_settle(self) -> None:
+        """As `settle`; a failure is kept in `trouble`, and is that of this peer's tests alone."""
+        try:
+            self.settle()
+        except (AssertionError, OSError) as error:
+            self.trouble = str(error)
+
     def settle(self) -> None:
         """Wait until it has joined; then store the torrent at our nodes and let the peer take part in it."""
         self.peer.wait_until_up(self.asker)
-        until(lambda: len(self.named(b"\0" * 20) & set(self.ours.endpoints)) >= OURS // 2, f"{self.name} knows our nodes")
+        until(lambda: len(self.named(b"\0" * 20) & set(self.ours.endpoints)) >= OURS // 2,
+              f"{self.name} knows our nodes", JOIN_S)
         announcer = self.new_asker(self.door.endpoint.ip)
         for node in self.ours.endpoints:
             token = announcer.reply_of(node, "get_peers", {"info_hash": self.torrent})[b"token"]

@@ -19,7 +19,7 @@ TIMEOUT_S = 0.7
 
 
 async def examine_at(endpoint: Endpoint, seed: int) -> Report:
-    async with open_asker(endpoint, 0, RATE, TIMEOUT_S) as asker:
+    async with open_asker(endpoint, RATE, TIMEOUT_S) as asker:
         scene = Scene(endpoint, asker.local, Random(seed))
         asker.on_ping = scene.prove
         return await examine(scene, asker.exchange)

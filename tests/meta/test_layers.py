@@ -43,7 +43,7 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl"}
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages", "sha1", "blocklist"},
+    {"hashing", "pages", "sha1", "blocklist", "findings", "prefetch"},
     {"addresses"},
     {"ids", "linux", "filters", "endpoints"},
     {"bencode", "packets"},
@@ -59,6 +59,7 @@ RANKS = [
     {"queries", "handlers", "replies"},
     {"reception", "storage", "direct"},
     {"core"},
+    {"walks"},
     {"swarm"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

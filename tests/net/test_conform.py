@@ -20,7 +20,7 @@ TIMEOUT_S = 0.5
 
 
 async def examine_at(endpoint: Endpoint, seed: int) -> Report:
-    async with open_asker(endpoint, 0, RATE, TIMEOUT_S) as asker:
+    async with open_asker(endpoint, RATE, TIMEOUT_S) as asker:
         scene = Scene(endpoint, asker.local, Random(seed))
         asker.on_ping = scene.prove
         return await examine(scene, asker.exchange)
@@ -98,7 +98,7 @@ def with_peer(answer: Callable[[bytes], list[bytes]], use, rate: float = 1000.0,
         loop = asyncio.get_running_loop()
         _, peer = await loop.create_datagram_endpoint(lambda: Peer(answer), ("127.0.0.1", 0))
         try:
-            async with open_asker(peer.endpoint, 0, rate, 0.3, watcher) as asker:
+            async with open_asker(peer.endpoint, rate, 0.3, watcher=watcher) as asker:
                 return await use(asker, peer)
         finally:
             peer.transport.close()
@@ -180,7 +180,7 @@ def test_nobody_when_listening_then_says_so(seed):
         transport, peer = await loop.create_datagram_endpoint(lambda: Peer(lambda data: []), ("127.0.0.1", 0))
         transport.close()
         await asyncio.sleep(0)
-        async with open_asker(peer.endpoint, 0, RATE, 0.05) as asker:
+        async with open_asker(peer.endpoint, RATE, 0.05) as asker:
             await examine(Scene(peer.endpoint, asker.local, Random(seed)), asker.exchange)
 
     with pytest.raises(NoResponse, match="answers nothing: 6 queries sent"):

@@ -41,7 +41,7 @@ def test_kept_item_when_most_holders_die_then_repaired_at_the_next_probe(fastdht
             keeper = net.node()
             async with keeper.keep_published(item) as kept:
                 holders = {copy.contact.id for copy in (await keeper.find_item(item.target)).copies}
-                await net.kill([node for node in net.nodes if node.id in holders and node is not keeper][:6])
+                await net.kill([node for node in net.nodes if node.id in holders and node is not keeper][:8])
                 await asyncio.sleep(50 * 60)        # the probe is 45 minutes after the first round, a tenth more or less
                 return kept.probes, kept.full_rounds, len((await net.node().find_item(item.target)).copies)
 

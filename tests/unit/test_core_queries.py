@@ -150,6 +150,24 @@ def test_lookup_when_every_node_answers_then_finds_the_closest_and_asks_nobody_t
     assert len(asked_endpoints) == len(set(asked_endpoints))
 
 
+def test_lookup_when_it_hears_of_more_than_it_keeps_then_the_closer_ones_still_come_in():
+    """The seeds are the farthest of all and have been asked: they must not shut the full list to those closer."""
+    kit = Kit()
+    network = builders.closest(builders.contacts(400, first=10), builders.node_id(77), 400)[::-1]
+    by_endpoint = {contact.endpoint: contact for contact in network}
+    owner = Owner(alpha=16)
+    slot, owners = open_lookup(kit, owner, seeds=[contact.endpoint.pack() for contact in network[:16]])
+    unnamed = network[16:]
+    while "finished" not in owner.told:
+        for query, target in kit.outgoing():
+            named, unnamed = unnamed[:16], unnamed[16:]
+            kit.send(builders.reply(by_endpoint[target].id, query["tid"], nodes=named, token=b"tok"), target)
+        kit.core.check_invariants()
+        kit.core.step_lookups(owners, kit.now)
+    assert unnamed == []
+    assert closest_ids(kit, slot) == [contact.id for contact in network[:-9:-1]]
+
+
 def test_lookup_when_values_come_then_each_peer_is_handed_over_once():
     kit = Kit()
     owner = Owner()

@@ -75,13 +75,20 @@ cdef bint is_refused(const Shortlist* shortlist, const Endpoint* endpoint) noexc
 
 
 cdef uint32_t take_place(Shortlist* shortlist, uint32_t place) noexcept nogil:  # R0
-    """A candidate index; of a full list the farthest gives way to a closer one if it was never asked."""
-    cdef uint32_t index
+    """A candidate index, out of the order; of a full list the farthest that was never asked gives way to a closer one.
+
+    Those asked stay, as their queries name them: seeds are the farthest of all, and must not close the list to others.
+    """
+    cdef uint32_t i, index
     if shortlist.count < MAX_CANDIDATES:
         shortlist.count += 1
         return shortlist.count - 1
-    index = shortlist.order[MAX_CANDIDATES - 1]
-    return NO_CANDIDATE if shortlist.state[index] != CANDIDATE_FRESH else index
+    for i in range(MAX_CANDIDATES, place, -1):
+        index = shortlist.order[i - 1]
+        if shortlist.state[index] == CANDIDATE_FRESH:
+            memmove(&shortlist.order[i - 1], &shortlist.order[i], MAX_CANDIDATES - i)
+            return index
+    return NO_CANDIDATE
 
 
 cdef void place_candidate(Shortlist* shortlist, uint32_t index, uint32_t place) noexcept nogil:  # R0

@@ -5,6 +5,7 @@ Invariants: no clock, socket, logger or environment is read; nothing from the ne
 handled, parked or counted under one drop reason, so that RECEIVED is the sum of them. The cheapest check comes first: size,
 first and last byte, source, throttle, scan, kind.
 """
+from cpython.bytes cimport PyBytes_AsString
 from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport dump_compact, load_compact
@@ -14,8 +15,8 @@ from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
 from fastdht._ext.packets cimport Incoming
 from fastdht._ext.peers_dump cimport dump_peers, load_peers
-from fastdht._ext.queries cimport ask_closest, ping_contact, pump, wake_lookups
-from fastdht._ext.reception cimport receive_one
+from fastdht._ext.queries cimport ask_closest, expect_questions, ping_contact, pump, wake_lookups
+from fastdht._ext.reception cimport looks_like_query, receive_one
 from fastdht._ext.replies cimport handle_silence, handle_stall
 from fastdht._ext.shortlist cimport FLAG_RESULTS, ShortlistPool, View
 from fastdht._ext.state cimport *
@@ -49,13 +50,13 @@ cdef class Core(DirectQueries):
         """Take in one batch; answers and further questions stand in the outbox afterwards."""
         cdef uint32_t i
         cdef Incoming* incoming
-        cdef bint serves = not self.state.is_read_only
-        for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if serves else 0):
-            self.state.throttle.expect(&inbox.datagrams[i].source)
+        cdef bint has_records = not self.state.has_frontier
+        for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if has_records else 0):
+            expect_datagram(self.state, &inbox.datagrams[i])
         for i in range(inbox.count):
             incoming = &inbox.datagrams[i]
-            if serves and i + LOOKAHEAD < inbox.count:
-                self.state.throttle.expect(&inbox.datagrams[i + LOOKAHEAD].source)
+            if has_records and i + LOOKAHEAD < inbox.count:
+                expect_datagram(self.state, &inbox.datagrams[i + LOOKAHEAD])
             receive_one(self.state, incoming.data, incoming.size, &incoming.source, incoming.is_truncated, now_us)
 
     def receive(self, data: bytes, source: bytes, now_us: int) -> None:
@@ -108,11 +109,13 @@ cdef class Core(DirectQueries):
         """Store or refuse a put of take_parked, and answer it. `ok`: whether its signature is good; None: unknown."""
         finish_put(self.state, slot, SIGNATURE_UNKNOWN if ok is None else SIGNATURE_GOOD if ok else SIGNATURE_BAD, now_us)
 
-    def step_lookups(self, list branches, int64_t now_us) -> None:
+    cpdef void step_lookups(self, list branches, int64_t now_us, list machines=None):
         """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of its end.
 
         It is told of results too once `watch_lookup` was called. An exception in a step fails that lookup only.
+        `machines`: who decides instead, by slot.
         """
+        cdef list deciders = branches if machines is None else machines
         cdef ShortlistPool pool = self.state.shortlists
         cdef uint32_t slot, left = pool.dirty_count
         cdef View view
@@ -123,9 +126,10 @@ cdef class Core(DirectQueries):
             if slot == NO_SLOT:
                 return
             view = pool.view(slot)
+            expect_questions(self.state, slot, view.fresh)
             branch = branches[slot]
             try:
-                wanted = branch.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
+                wanted = deciders[slot].step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
                 if view.flags & FLAG_RESULTS and pool.lists[slot].is_watched:
                     branch.on_results()
                 if wanted < 0:
@@ -138,9 +142,9 @@ cdef class Core(DirectQueries):
     def has_dirty(self) -> bool:
         return self.state.shortlists.dirty_count > 0
 
-    def open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
-                    int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False,
-                    bint scrape=False, uint32_t reader=0) -> int:
+    cpdef int open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
+                          int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False,
+                          bint scrape=False, uint32_t reader=0) except -2:
         """Open a lookup of a krpc Method for 20 bytes; returns its slot, or -1 when all are in use.
 
         Candidates are the closest of the table and `seeds`, compact endpoints asked before their ids are known; with
@@ -150,7 +154,8 @@ cdef class Core(DirectQueries):
         cdef Shortlist* shortlist
         cdef Contact contacts[SEED_CONTACTS]
         cdef Contact contact
-        slot = self.state.shortlists.open(id_bytes(target), method)
+        cdef const uint8_t* wanted = id_pointer(target)
+        slot = self.state.shortlists.open(wanted, method)
         if slot == NO_SLOT:
             return -1
         shortlist = &self.state.shortlists.lists[slot]
@@ -165,18 +170,18 @@ cdef class Core(DirectQueries):
         shortlist.scrape = scrape
         shortlist.reader = reader
         if not is_fixed:
-            count = self.state.table.copy_closest(target, SEED_CONTACTS, contacts)
+            count = self.state.table.copy_closest(wanted, SEED_CONTACTS, contacts)
             for i in range(count):
                 self.state.shortlists.add(slot, &contacts[i], True, 0)
-        memset(&contact, 0, sizeof(Contact))
         for packed in seeds:
+            memset(&contact, 0, sizeof(Contact))
             load_compact(packed, &contact.endpoint)
             if contact.endpoint.family == self.state.family and self.state.addresses.is_contactable(&contact.endpoint):
                 self.state.shortlists.add(slot, &contact, False, 0)
         self.state.shortlists.mark_dirty(slot)
-        return slot
+        return <int>slot
 
-    def finish_lookup(self, uint32_t slot, uint32_t limit) -> tuple:
+    cpdef tuple finish_lookup(self, uint32_t slot, uint32_t limit):
         """Free a lookup's slot: what is still out for it is answered to nobody. Returns what it knew:
 
         (queries, responses, failures, values, values dropped, µs to the first value or -1, the `limit` closest that
@@ -190,11 +195,11 @@ cdef class Core(DirectQueries):
         self.state.shortlists.close(slot)
         return result
 
-    def watch_lookup(self, uint32_t slot) -> None:
+    cpdef void watch_lookup(self, uint32_t slot):
         """Have the lookup's branch told of results as they come; most callers only want to hear of the end."""
         self.state.shortlists.lists[slot].is_watched = True
 
-    def lookup_values(self, uint32_t slot) -> list:
+    cpdef list lookup_values(self, uint32_t slot):
         """Compact endpoints of the peers found since the last call."""
         return self.state.shortlists.take_values(slot)
 
@@ -273,7 +278,7 @@ cdef class Core(DirectQueries):
     def own_id(self) -> bytes:
         return self.state.own_id[:ID_SIZE]
 
-    def has_contacts(self) -> bool:
+    cpdef bint has_contacts(self):
         """Whether the table holds anybody we could ask."""
         return self.state.has_table and self.state.table.occupied != 0
 
@@ -329,6 +334,14 @@ cdef class Core(DirectQueries):
             self.state.parked.check_invariants()
 
 
+cdef inline void expect_datagram(State state, const Incoming* incoming) noexcept nogil:
+    """Have memory fetch the records of a source: an answer needs fewer of them."""
+    if incoming.size > MIN_DATAGRAM and looks_like_query(incoming.data, incoming.size):
+        state.throttle.expect(&incoming.source)
+    else:
+        state.throttle.expect_answer(&incoming.source)
+
+
 cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0
     cdef uint32_t slot
     while True:
@@ -349,6 +362,13 @@ cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0
 cdef inline bint is_event_due(State state, uint32_t slot) noexcept nogil:
     """Whether a timeout has a caller to tell and no room to do so: it waits until the events have been taken."""
     return state.transactions.slots[slot].owner == OWNER_DIRECT and state.event_count == state.event_capacity
+
+
+cdef const uint8_t* id_pointer(value) except NULL:
+    """Into 20 bytes that the caller keeps alive, or those of a subclass; raises ValueError for another size."""
+    if len(value) != ID_SIZE:
+        raise ValueError(f"id is {len(value)} bytes; 20 needed")
+    return <const uint8_t*>PyBytes_AsString(value)
 
 
 cdef bytes id_bytes(value):

@@ -5,9 +5,10 @@ that takes longer than finding them. Invariant: what comes out equals cls(ip, po
 """
 import socket
 
+cimport cython
 from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_SET_ITEM
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -29,18 +30,72 @@ def unpack_endpoint(cls, bytes packed not None):
     return make_pair(<PyTypeObject*>cls, &endpoint)
 
 
-def unpack_values(cls, bytes records not None) -> list:
+def unpack_values(cls, bytes records not None) -> tuple:
     """A `cls` for each of a lookup's PackedValue records (19 bytes: size and compact endpoint), in their order."""
     cdef const uint8_t* at = records
     cdef Py_ssize_t i
     cdef Endpoint endpoint
+    cdef Py_ssize_t count = len(records) // VALUE_SIZE
+    cdef tuple found
     check_pair(cls)
-    found = []
-    for i in range(len(records) // VALUE_SIZE):
+    found = PyTuple_New(count)
+    for i in range(count):
         read_compact(at + 1, FAMILY_V4 if at[0] == COMPACT_V4 else FAMILY_V6, &endpoint)
-        found.append(make_pair(<PyTypeObject*>cls, &endpoint))
+        value = make_pair(<PyTypeObject*>cls, &endpoint)
+        Py_INCREF(value)
+        PyTuple_SET_ITEM(found, i, value)
         at += VALUE_SIZE
     return found
+
+
+@cython.no_gc                   # endpoints close no circle
+cdef class Endpoints:
+    """A read-only sequence of `cls`, made of a lookup's PackedValue records by whoever first looks at one of them.
+
+    Most callers only want to know how many there are. Equal to a tuple, and to another, of the same in the same order.
+    """
+    cdef object cls
+    cdef bytes records
+    cdef tuple unpacked
+
+    def __init__(self, cls, bytes records not None):
+        self.cls = cls
+        self.records = records
+
+    cdef tuple unpack(self):
+        if self.unpacked is None:
+            self.unpacked = unpack_values(self.cls, self.records)
+        return self.unpacked
+
+    def __len__(self) -> int:
+        return len(self.records) // VALUE_SIZE
+
+    def __getitem__(self, key):
+        return self.unpack()[key]
+
+    def __iter__(self):
+        return iter(self.unpack())
+
+    def __contains__(self, value) -> bool:
+        return value in self.unpack()
+
+    def __eq__(self, other) -> bool:
+        return self.unpack() == ((<Endpoints>other).unpack() if isinstance(other, Endpoints) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.unpack())
+
+    def __repr__(self) -> str:
+        return repr(self.unpack())
+
+    def __reversed__(self):
+        return reversed(self.unpack())
+
+    def index(self, value, *bounds) -> int:
+        return self.unpack().index(value, *bounds)
+
+    def count(self, value) -> int:
+        return self.unpack().count(value)
 
 
 cdef int check_pair(cls) except -1:

@@ -6,6 +6,11 @@ Source: BEP 5 (metric), BEP 42 (id restriction), RFC 3720 B.4 (CRC32C, reflected
 from fastdht._ext.addresses cimport FAMILY_V4, load_compact, write_be32, write_be64
 from fastdht._ext.hashing cimport fill_random, seed_rng
 
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        object (*tp_new)(PyTypeObject* cls, object arguments, void* keywords)
+    PyTypeObject PyBytes_Type
+
 cdef extern from *:
     """
     #include <stdint.h>
@@ -109,6 +114,13 @@ cdef int check_id(bytes node_id) except -1:
     if len(node_id) != ID_SIZE:
         raise ValueError(f"id is {len(node_id)} bytes; 20 needed")
     return 0
+
+
+def as_id(cls, value):
+    """cls(value), a subclass of bytes that only checks the size, without its Python calls where the size is right."""
+    if type(value) is bytes and len(value) == ID_SIZE:
+        return PyBytes_Type.tp_new(<PyTypeObject*>cls, (value,), NULL)
+    return cls(value)
 
 
 def distance(a: bytes, b: bytes) -> int:

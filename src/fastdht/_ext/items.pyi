@@ -2,6 +2,9 @@ from typing import Self
 
 from fastdht._ext.items_slab import ItemSlab
 
+DUMP_MAGIC: bytes
+DUMP_HEAD: int
+
 VERDICTS: tuple[str, ...]
 
 class ItemStore(ItemSlab):

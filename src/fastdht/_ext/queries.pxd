@@ -12,5 +12,6 @@ cdef bint ask_candidate(State state, uint32_t lookup, uint32_t index, int64_t no
 cdef bint ask_question(State state, const Question* question, int64_t now_us) noexcept nogil
 cdef bint ping_contact(State state, const Contact* contact, int64_t now_us) noexcept nogil
 cdef void wake_lookups(State state, int64_t now_us) noexcept nogil
+cdef void expect_questions(State state, uint32_t slot, int fresh) noexcept nogil
 cdef int ask_closest(State state, uint32_t slot, int wanted, int64_t now_us) noexcept nogil
 cdef void pump(State state, int64_t now_us) noexcept nogil

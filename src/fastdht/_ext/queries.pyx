@@ -4,13 +4,17 @@ Every query goes through here: the limits on what we send are checked, a transac
 """
 from libc.string cimport memcpy, memset
 
-from fastdht._ext.candidates cimport Candidate, NO_CANDIDATE, Shortlist
+from fastdht._ext.candidates cimport CANDIDATE_FRESH, Candidate, NO_CANDIDATE, Shortlist
 from fastdht._ext.frontier cimport Question
 from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport METHOD_PING, Query
 from fastdht._ext.shortlist cimport FLAG_BLOCKED, FLAG_LATE
 from fastdht._ext.state cimport OUTBOUND_LIMITED, State
 from fastdht._ext.transactions cimport NO_SLOT, OWNER_CRAWL, OWNER_LOOKUP, OWNER_UPKEEP, Transaction
+
+
+cdef enum:
+    TYPICAL_QUESTIONS = 3       # asked by one step
 
 
 cdef void wake_lookups(State state, int64_t now_us) noexcept nogil:  # R0
@@ -106,6 +110,19 @@ cdef void pump(State state, int64_t now_us) noexcept nogil:  # R0
         if not ask_question(state, &question, now_us):
             state.frontier.give_back(&question)
             return
+
+
+cdef void expect_questions(State state, uint32_t slot, int fresh) noexcept nogil:  # R0
+    """Have memory fetch what asking the next candidates will need, while their lookup's policy is thinking."""
+    cdef Shortlist* shortlist = &state.shortlists.lists[slot]
+    cdef uint32_t i
+    cdef int left = min(fresh, <int>TYPICAL_QUESTIONS)
+    for i in range(shortlist.count):
+        if left <= 0:
+            return
+        if shortlist.state[shortlist.order[i]] == CANDIDATE_FRESH:
+            state.throttle.expect_query_to(&shortlist.candidates[shortlist.order[i]].endpoint)
+            left -= 1
 
 
 cdef int ask_closest(State state, uint32_t slot, int wanted, int64_t now_us) noexcept nogil:  # R0

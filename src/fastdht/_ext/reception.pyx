@@ -3,8 +3,6 @@
 Invariant: every datagram is either handled or counted under one drop reason. The cheapest check comes first: size,
 first and last byte, source, throttle, scan, kind. Only queries meet the throttle: an answer must match one of ours.
 """
-from libc.string cimport memcmp
-
 from fastdht._ext.handlers cimport ERROR_PROTOCOL, handle_query, send_error
 from fastdht._ext.krpc cimport (
     DECODE_BAD_TID, DECODE_NO_ARGUMENTS, DECODE_NO_KIND, DECODE_NO_METHOD, DECODE_OK, DECODE_TOO_DEEP,
@@ -53,11 +51,6 @@ cdef int refuse_unread(State state, const uint8_t* data, uint32_t size, const En
     if not state.addresses.is_contactable(source):
         return DROP_BLOCKED if state.addresses.is_blocked(source) else DROP_BAD_SOURCE
     return 0
-
-
-cdef inline bint looks_like_query(const uint8_t* data, uint32_t size) noexcept nogil:
-    """A canonical query ends in its kind: `y` sorts last."""
-    return memcmp(data + size - 7, b"1:y1:qe", 7) == 0
 
 
 cdef void refuse_decoded(State state, const Message* message, const Endpoint* source, uint32_t size, int reason) noexcept nogil:  # R0

@@ -58,6 +58,7 @@ cdef class ShortlistPool:
     cdef uint32_t open(self, const uint8_t* target, int method) noexcept nogil      # NO_SLOT when all are in use
     cdef void close(self, uint32_t slot) noexcept nogil
     cdef bint is_current(self, uint32_t slot, uint32_t generation) noexcept nogil
+    cdef void expect_answer(self, uint32_t slot, uint32_t index) noexcept nogil
     cdef void mark_dirty(self, uint32_t slot) noexcept nogil
     cdef uint32_t next_dirty(self) noexcept nogil                                   # NO_SLOT when none is left
     cdef bint add(self, uint32_t slot, const Contact* contact, bint has_id, int depth) noexcept nogil

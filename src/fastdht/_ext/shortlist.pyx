@@ -20,7 +20,12 @@ from fastdht._ext.hashing cimport load_key
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, Distance, ID_SIZE, distance_between, same_id
 from fastdht._ext.krpc cimport next_value
 from fastdht._ext.lenient cimport is_peer
+from fastdht._ext.prefetch cimport fetch_span
 from fastdht._ext.transactions cimport NO_SLOT
+
+cdef enum:
+    TYPICAL_CANDIDATES = 40     # of one lookup, and the peers that one answer names: what is worth fetching ahead
+    TYPICAL_VALUES = 8
 
 cdef Distance FARTHEST
 FARTHEST.high = FARTHEST.middle = ~<uint64_t>0
@@ -91,6 +96,17 @@ cdef class ShortlistPool:
 
     cdef bint is_current(self, uint32_t slot, uint32_t generation) noexcept nogil:  # R0
         return slot < self.capacity and self.lists[slot].is_active and self.lists[slot].generation == generation
+
+    cdef void expect_answer(self, uint32_t slot, uint32_t index) noexcept nogil:  # R0
+        """Have memory fetch what an answer of this candidate will need."""
+        cdef Shortlist* shortlist
+        if slot >= self.capacity or index >= MAX_CANDIDATES:
+            return
+        shortlist = &self.lists[slot]
+        fetch_span(shortlist, <size_t>(<uint8_t*>&shortlist.endpoint_mark[0] - <uint8_t*>shortlist))
+        fetch_span(&shortlist.candidates[index], sizeof(Candidate))
+        fetch_span(&shortlist.nearness[0], TYPICAL_CANDIDATES * sizeof(uint64_t))
+        fetch_span(&self.values[<size_t>slot * self.max_values], TYPICAL_VALUES * sizeof(Endpoint))
 
     cdef void mark_dirty(self, uint32_t slot) noexcept nogil:  # R0
         """Queue the lookup for one step of its policy; a slot that closed and reopened meanwhile stays queued once."""

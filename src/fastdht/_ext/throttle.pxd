@@ -107,6 +107,8 @@ cdef class Throttle:
     cdef readonly uint64_t denied_items         # items too large for an unproved source, its subnet just had one
     cdef readonly uint64_t denied_outbound      # queries of ours held back
     cdef void expect(self, const Endpoint* source) noexcept nogil
+    cdef void expect_answer(self, const Endpoint* source) noexcept nogil
+    cdef void expect_query_to(self, const Endpoint* target) noexcept nogil
     cdef bint admit(self, const Endpoint* source, int64_t now_us) noexcept nogil
     cdef uint32_t reply_allowance(self, const Endpoint* source, uint32_t query_size, int64_t now_us) noexcept nogil
     cdef uint32_t item_allowance(self, int64_t now_us) noexcept nogil

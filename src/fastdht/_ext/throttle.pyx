@@ -15,16 +15,7 @@ from libc.stdint cimport uintptr_t
 
 from fastdht._ext.addresses cimport FAMILY_V4, load_compact, same_address, subnet_of
 from fastdht._ext.hashing cimport load_key, mix_words
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__) || defined(__clang__)
-    #define fastdht_prefetch(address) __builtin_prefetch(address, 1)
-    #else
-    #define fastdht_prefetch(address) ((void)(address))
-    #endif
-    """
-    void fastdht_prefetch(const void* address) nogil
+from fastdht._ext.prefetch cimport fastdht_fetch, fetch_span
 
 cdef enum:
     BYTE_SHIFT = 20
@@ -126,13 +117,19 @@ cdef class Throttle:
     cdef void expect(self, const Endpoint* source) noexcept nogil:  # R0
         """Have memory fetch what a query from this source will need: its records are seldom in the cache."""
         cdef uint64_t tag = self.tag_of(source)
-        cdef const uint8_t* line = <const uint8_t*>&self.sources.slots[WAYS * (tag & self.sources.mask)]
-        fastdht_prefetch(line)
-        fastdht_prefetch(line + 64)
-        fastdht_prefetch(&self.proofs[8 * (tag & self.proof_mask)])
-        line = <const uint8_t*>&self.subnets.slots[WAYS * (self.net_tag_of(source) & self.subnets.mask)]
-        fastdht_prefetch(line)
-        fastdht_prefetch(line + 64)
+        fetch_span(&self.sources.slots[WAYS * (tag & self.sources.mask)], WAYS * sizeof(Slot))
+        fastdht_fetch(&self.proofs[8 * (tag & self.proof_mask)])
+        fetch_span(&self.subnets.slots[WAYS * (self.net_tag_of(source) & self.subnets.mask)], WAYS * sizeof(Slot))
+
+    cdef void expect_answer(self, const Endpoint* source) noexcept nogil:  # R0
+        """Likewise for an answer, which proves its source."""
+        fastdht_fetch(&self.proofs[8 * (self.tag_of(source) & self.proof_mask)])
+
+    cdef void expect_query_to(self, const Endpoint* target) noexcept nogil:  # R0
+        """Likewise for a query of ours."""
+        fetch_span(&self.destinations.slots[WAYS * (self.tag_of(target) & self.destinations.mask)], WAYS * sizeof(Slot))
+        fetch_span(&self.destination_nets.slots[WAYS * (self.net_tag_of(target) & self.destination_nets.mask)],
+                   WAYS * sizeof(Slot))
 
     cdef bint admit(self, const Endpoint* source, int64_t now_us) noexcept nogil:  # R0
         """Whether to look at a query at all. Counts it against source and subnet if so."""

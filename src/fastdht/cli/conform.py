@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fastdht.cli.options import json_option
-from fastdht.cli.params import RATE, TIMEOUT, Checked, HostPort, parse_host_port
+from fastdht.cli.params import LISTEN, RATE, TIMEOUT, Checked, HostPort, parse_host_port
 from fastdht.cli.render import emit_json, emit_remark
 from fastdht.cli.run import run_async
 from fastdht.conform import BEPS, Report, Result, Scene, Verdict, examine, open_asker, select
@@ -29,31 +29,37 @@ SHOWN_BYTES = 400           # of a datagram in the log
 
 @click.command()
 @click.argument("node", metavar="HOST:PORT", type=TARGET)
-@click.option("--bep", "beps", type=click.Choice([str(bep) for bep in BEPS]), multiple=True,
+@click.option("--bep", "beps", type=click.IntRange(0), multiple=True, metavar="N",
               help="Only checks of this BEP, and what they need; may be repeated. 0 is amplification. Default: all.")
 @click.option("--writes/--no-writes", default=True, show_default=True,
               help="Also announce to it and store at it, random things that nobody else looks for.")
 @click.option("--rate", type=RATE, default=4.0, show_default=True,
               help="Queries per second; many nodes silence who asks more than 5.")
-@click.option("--timeout", type=TIMEOUT, default="2s", show_default=True,
+@click.option("--timeout", "--query-timeout", type=TIMEOUT, default="2s", show_default=True, metavar="DURATION",
+              envvar="FASTDHT_QUERY_TIMEOUT",
               help="How long to wait for an answer; each question is put up to three times.")
+@click.option("--listen", type=LISTEN, metavar="HOST:PORT", help="Local address to ask from. Default: any.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True,
-              help="Local UDP port to ask from; 0 for any.")
+              help="Local port to ask from, of any address; 0 for any.")
 @json_option
 @click.option("-v", "--verbose", count=True, help="Log each result to stderr as it comes; twice: datagrams, too.")
-def conform(node: HostPort, beps: tuple[str, ...], writes: bool, rate: float, timeout: float, port: int, as_json: bool,
-            verbose: int) -> int:
+def conform(node: HostPort, beps: tuple[int, ...], writes: bool, rate: float, timeout: float, listen: Endpoint | None,
+            port: int, as_json: bool, verbose: int) -> int:
     """Ask one node everything the BEPs define, and name each deviation.
 
     One socket asks, slowly, and says that it is read-only (BEP 43). Exit code 0: nothing deviates (what a node leaves
     out of the optional BEPs does not); 1: something does, or nobody answers; 2: wrong usage.
     """
     watcher, listener = log_datagram if verbose > 1 else None, log_result if verbose else None
-    checks = select({int(each) for each in beps})
+    if unknown := set(beps) - set(BEPS):
+        raise click.UsageError(f"--bep {min(unknown)}: checks are of {', '.join(map(str, BEPS))}")
+    if listen is not None and port:
+        raise click.UsageError("--listen names a port already; give it or --port")
+    checks = select(beps)
 
     async def ask_all() -> Report:
         remote = await resolve(node)
-        async with open_asker(remote, port, rate, timeout, watcher) as asker:
+        async with open_asker(remote, rate, timeout, listen=listen, port=port, watcher=watcher) as asker:
             scene = Scene(remote, asker.local, random.SystemRandom())
             asker.on_ping = scene.prove
             return await examine(scene, asker.exchange, checks, writes=writes, listener=listener)

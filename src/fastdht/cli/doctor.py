@@ -14,21 +14,23 @@ from typing import Any
 
 import click
 
+from fastdht import bencode
 from fastdht.cli.options import NodeCommand, NodeOptions, node_options
 from fastdht.cli.params import TIMEOUT
 from fastdht.cli.probe import Probe, Reply
 from fastdht.cli.render import Row, emit_json, milliseconds, percent, print_rows
 from fastdht.cli.run import run_async
-from fastdht.cli.session import Session, entry_hosts, open_session, state_path
+from fastdht.cli.session import entry_hosts, open_session, state_path
 from fastdht.cli.traffic import log_datagram
 from fastdht.engine.names import HostList
-from fastdht.errors import DHTError, NoResponse
+from fastdht.engine.traffic import Watcher
+from fastdht.errors import DecodeError, DHTError, NoResponse
 from fastdht.node import Node
-from fastdht.types import Endpoint, IncomingQuery, NodeId
+from fastdht.types import Endpoint, NodeId
 
 PINGS = 5
 PAUSE_S = 0.25              # between pings of one host: more of them would be rude
-MAX_ASKED = 65_536          # endpoints remembered as asked; beyond, nobody counts as a stranger
+MAX_KNOWN = 65_536          # endpoints remembered; beyond, nobody counts as a stranger
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +73,12 @@ async def run_doctor(watch: float, options: NodeOptions) -> None:
     if not any(host.answered for host in hosts):
         show_hosts(hosts, options.as_json)
         raise NoResponse(f"none of {len(hosts)} bootstrap hosts answers")
-    asked: set[bytes] = set()
     options = replace(options, read_only=bool(options.read_only))
-
-    def note(is_sent: bool, data: bytes, remote: bytes) -> None:
-        if is_sent and len(asked) < MAX_ASKED:
-            asked.add(remote)
-        if options.verbose > 1:
-            log_datagram(is_sent, data, remote)
-
-    async with open_session(options, told=note) as session:
-        strangers = await watch_strangers(session, asked, watch)
-        findings = examine_node(session.node, hosts, strangers)
+    acquaintances = Acquaintances(log_datagram if options.verbose > 1 else None)
+    async with open_session(options, told=acquaintances.note) as session:
+        await session.join()
+        await asyncio.sleep(watch)
+        findings = examine_node(session.node, hosts, len(acquaintances.strangers))
     if options.as_json:
         emit_json({"hosts": [plain_host(host) for host in hosts]} | findings)
     else:
@@ -125,18 +121,29 @@ async def examine_host(probe: Probe, name: str, family: int) -> HostHealth:
         Endpoint.unpack(told) if isinstance(told, bytes) and len(told) in (6, 18) else None)
 
 
-async def watch_strangers(session: Session, asked: set[bytes], watch: float) -> int:
-    """How many endpoints have asked us that we had not sent anything."""
-    strangers: set[Endpoint] = set()
+class Acquaintances:
+    """Whom we have sent anything, and who asked us before that."""
 
-    def note(query: IncomingQuery) -> None:
-        if len(strangers) < MAX_ASKED and len(asked) < MAX_ASKED and query.source.pack() not in asked:
-            strangers.add(query.source)
+    def __init__(self, pass_on: Watcher | None) -> None:
+        self.strangers: set[bytes] = set()
+        self._known: set[bytes] = set()
+        self._pass_on = pass_on
 
-    with session.node.observe(note):
-        await session.join()
-        await asyncio.sleep(watch)
-    return len(strangers)
+    def note(self, is_sent: bool, data: bytes, remote: bytes) -> None:
+        if len(self._known) < MAX_KNOWN:
+            if not is_sent and remote not in self._known and is_query(data):
+                self.strangers.add(remote)
+            self._known.add(remote)
+        if self._pass_on is not None:
+            self._pass_on(is_sent, data, remote)
+
+
+def is_query(data: bytes) -> bool:
+    try:
+        message = bencode.decode(data, strict=False)
+    except DecodeError:
+        return False
+    return isinstance(message, dict) and message.get(b"y") == b"q"
 
 
 def examine_node(node: Node, hosts: Sequence[HostHealth], strangers: int) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""Raw KRPC for tools that look at nodes from outside: whole messages out, whole messages in. Rate class: command.
+"""Raw queries for tools that look at nodes from outside, and the answers as they came. Rate class: command.
 
-It knows nothing of the protocol but how an answer finds its question, so that whatever a node sends is seen as it is.
+It knows nothing of the protocol but how an answer finds its question; whatever else arrives is left unread.
 """
 from __future__ import annotations
 
 import asyncio
 import os
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +17,12 @@ from fastdht.types import Endpoint
 
 Message = dict[bytes, Any]
 BUFFER_BYTES = 1 << 18      # of the socket: answers of some hundred nodes
-MAX_STRAYS = 64             # datagrams kept that answer nothing; the oldest goes
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: the datagram, what it says, and after how many seconds it came."""
+    """An answer, and after how many seconds it came."""
 
-    raw: bytes
     message: Message
     rtt: float
 
@@ -35,22 +32,14 @@ class Reply:
         found = self.message.get(b"r")
         return found if isinstance(found, dict) else {}
 
-    @property
-    def error(self) -> int | None:
-        """The code of an error, None for an answer that is none."""
-        found = self.message.get(b"e")
-        return found[0] if isinstance(found, list) and found and isinstance(found[0], int) else None
-
 
 class Probe(asyncio.DatagramProtocol):
-    """Asks one node at a time or many; `node_id` is what we say we are."""
+    """Asks nodes, any number at a time; an answer is waited for `patience` seconds."""
 
     def __init__(self, patience: float) -> None:
         self.node_id = os.urandom(20)
-        self.patience = patience     # seconds
-        self.strays: deque[tuple[bytes, Endpoint]] = deque(maxlen=MAX_STRAYS)
-        self._waiting: dict[tuple[bytes, Endpoint], asyncio.Future[Reply]] = {}
-        self._sent: dict[tuple[bytes, Endpoint], float] = {}
+        self._patience = patience
+        self._waiting: dict[tuple[bytes, Endpoint], tuple[asyncio.Future[Reply], float]] = {}
         self._number = 0
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -64,46 +53,26 @@ class Probe(asyncio.DatagramProtocol):
         _, probe = await asyncio.get_running_loop().create_datagram_endpoint(lambda: cls(patience), sock=bound)
         return probe
 
-    @property
-    def local(self) -> Endpoint:
-        assert self._transport is not None
-        return Endpoint(*self._transport.get_extra_info("sockname")[:2])
-
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
-    async def ask(self, remote: Endpoint, method: bytes, arguments: Message | None = None, *,
-                  tid: bytes | None = None, extra: Message | None = None) -> Reply | None:
-        """One query with our id among its arguments; None when nothing comes back in time."""
-        tid = tid or self.new_tid()
-        message = {b"t": tid, b"y": b"q", b"q": method,
-                   b"a": {b"id": self.node_id} | (arguments or {})} | (extra or {})
-        return await self.send(remote, bencode.encode(message), tid)
-
-    async def send(self, remote: Endpoint, data: bytes, tid: bytes) -> Reply | None:
-        """Any datagram, and what comes back with that transaction id."""
-        key = (tid, remote)
+    async def ask(self, remote: Endpoint, method: bytes) -> Reply | None:
+        """One query with our id as its only argument; None when nothing comes back in time."""
+        self._number += 1
+        tid = b"%04x" % (self._number & 0xFFFF)
+        query = bencode.encode({b"t": tid, b"y": b"q", b"q": method, b"a": {b"id": self.node_id}})
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[key], self._sent[key] = future, time.monotonic()
+        self._waiting[tid, remote] = future, time.monotonic()
         assert self._transport is not None
-        self._transport.sendto(data, (remote.ip, remote.port))
+        self._transport.sendto(query, (remote.ip, remote.port))
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self._patience):
                 return await future
         except TimeoutError:
             return None
         finally:
-            del self._waiting[key], self._sent[key]
-
-    def throw(self, remote: Endpoint, data: bytes) -> None:
-        """Any datagram; what comes back is a stray."""
-        assert self._transport is not None
-        self._transport.sendto(data, (remote.ip, remote.port))
-
-    def new_tid(self) -> bytes:
-        self._number += 1
-        return b"%04x" % (self._number & 0xFFFF)
+            del self._waiting[tid, remote]
 
     # Called by asyncio
 
@@ -111,18 +80,16 @@ class Probe(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        source = Endpoint(*addr[:2])
         try:
             message = bencode.decode(data, strict=False)
         except DecodeError:
-            message = None
-        tid = message.get(b"t") if isinstance(message, dict) else None
-        key = (tid, source) if isinstance(tid, bytes) else (b"", source)
-        future = self._waiting.get(key)
-        if future is None or future.done() or not isinstance(message, dict) or message.get(b"y") == b"q":
-            self.strays.append((data, source))
             return
-        future.set_result(Reply(data, message, time.monotonic() - self._sent[key]))
+        tid = message.get(b"t") if isinstance(message, dict) else None
+        if not isinstance(tid, bytes) or message.get(b"y") == b"q":
+            return
+        future, sent = self._waiting.get((tid, Endpoint(*addr[:2])), (None, 0.0))
+        if future is not None and not future.done():
+            future.set_result(Reply(message, time.monotonic() - sent))
 
     def error_received(self, exc: Exception) -> None:
         """The network refused a datagram: its question runs into its timeout."""

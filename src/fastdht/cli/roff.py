@@ -56,7 +56,7 @@ def page_name(ctx: click.Context) -> str:
 def page(ctx: click.Context, below: list[click.Context]) -> str:
     first, *rest = paragraphs(ctx.command.help or ctx.command_path)
     lines = [
-        f'.TH "{escaped(page_name(ctx).upper())}" "1" "" "{escaped(f"{PROGRAM} {__version__}")}" "User Commands"',
+        f'.TH "{page_name(ctx).upper()}" "1" "" "{escaped(f"{PROGRAM} {__version__}")}" "User Commands"',
         ".SH NAME",
         f"{escaped(page_name(ctx))} \\- {escaped(' '.join(first).rstrip('.:'))}",
         ".SH SYNOPSIS",

@@ -48,9 +48,10 @@ async def serve_until_signal(options: NodeOptions, limits: Literal["node", "off"
         session = await stack.enter_async_context(open_session(
             options, is_server=True, limits=limits, save_stores=save_stores))
         node = session.node
-        ready = {"endpoint": str(node.endpoints[0]), "id": node.id.hex()}
+        ready: dict[str, object] = {"endpoint": str(node.endpoints[0]), "id": node.id.hex()}
         if len(node.endpoints) > 1:
-            ready["endpoints"] = " ".join(map(str, node.endpoints))
+            ready["sockets"] = [{"endpoint": str(endpoint), "id": node_id.hex()}
+                                for endpoint, node_id in zip(node.endpoints, node.ids, strict=True)]
         if metrics is not None:
             ready["metrics"] = await stack.enter_async_context(open_metrics(session, metrics))
         emit_json(ready)

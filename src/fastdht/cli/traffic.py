@@ -29,7 +29,6 @@ def set_up_logging(verbose: int) -> None:
                                            datefmt="%Y/%m/%d %H:%M:%S"))
     root = logging.getLogger("fastdht")
     root.handlers[:] = [handler]
-    root.propagate = False
     root.setLevel(logging.INFO if verbose else logging.WARNING)
     log.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from fastdht import bencode
 from fastdht.conform.scene import decode
+from fastdht.errors import ConfigError, DHTError
 from fastdht.types import Endpoint
 
 Watcher = Callable[[str, bytes], None]      # "sent" or "received", and the datagram
@@ -86,18 +87,41 @@ class Asker(asyncio.DatagramProtocol):
 
 
 @contextlib.asynccontextmanager
-async def open_asker(remote: Endpoint, port: int, rate: float, timeout_s: float,
+async def open_asker(remote: Endpoint, rate: float, timeout_s: float, *, listen: Endpoint | None = None, port: int = 0,
                      watcher: Watcher | None = None) -> AsyncIterator[Asker]:
-    """An asker of `remote` on a local port, 0 for any. Raises OSError when the port is taken or no road leads there."""
-    family = socket.AF_INET6 if remote.is_ipv6 else socket.AF_INET
-    any_address = "::" if remote.is_ipv6 else "0.0.0.0"
+    """An asker of `remote`, from the address `listen`, or from any with this port (0: any).
+
+    Raises ConfigError when that cannot be bound, DHTError when no road leads to the node.
+    """
+    if listen is None:
+        listen = Endpoint("::" if remote.is_ipv6 else "0.0.0.0", port)
+    bound = connect(listen, remote)
     asker = Asker(rate, timeout_s, watcher)
-    loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(lambda: asker, (any_address, port), remote, family=family)
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: asker, sock=bound)
     try:
         yield asker
     finally:
         asker.close()
+
+
+def connect(listen: Endpoint, remote: Endpoint) -> socket.socket:
+    if listen.is_ipv6 is not remote.is_ipv6:
+        raise ConfigError(f"from {listen} no datagram gets to {remote}: one is IPv4, the other IPv6")
+    bound = socket.socket(socket.AF_INET6 if remote.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        bound.setblocking(False)
+        try:
+            bound.bind(listen)
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {listen}: {(error.strerror or str(error)).lower()}") from error
+        try:
+            bound.connect(remote)
+        except OSError as error:
+            raise DHTError(f"cannot send to {remote}: {(error.strerror or str(error)).lower()}") from error
+    except DHTError:
+        bound.close()
+        raise
+    return bound
 
 
 def read_kind(data: bytes) -> object:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
-
-from fastdht.config import LookupConfig
-from fastdht.engine.transport import Transport
+from collections.abc import Callable
+from typing import Any
 
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox
-from fastdht.errors import ConfigError, DHTError, NodeClosed
+from fastdht._ext.walks import LookupSlots
+from fastdht.engine.transport import Transport
+from fastdht.errors import ConfigError, DHTError, LookupFailed, NodeClosed
+from fastdht.lookup.machine import LookupState, Machine
+from fastdht.stats import LookupReport
 from fastdht.types import Endpoint
 
 log = logging.getLogger(__name__)
@@ -26,21 +27,13 @@ ROUNDS_PER_WAKE = 64        # of stepping what sending has left dirty; a bound, 
 MAX_CALLERS = 0xFFFFFFFF
 MAX_TRANSACTIONS = 131_072  # the most a core has
 TIMER_GRAIN_US = 1000       # uvloop counts whole milliseconds and fires early: without it, a deadline is met in circles
-CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
 VERIFICATIONS_PER_WAKE = 16     # of 40 µs each; the timer brings the next ones
 
-LookupResult = tuple[int, int, int, int, int, int, bytes, bytes]
+ENDS = {LookupState.DONE: "done", LookupState.LATE: "late", LookupState.EXHAUSTED: "exhausted"}
+OUTCOMES = tuple([ENDS.get(state, "failed") for state in LookupState])
+
 Outcome = tuple[bytes, int, bytes | None, bool]     # compact source, rtt in µs, the answer, whether refused
 Verify = Callable[[bytes, bytes, bytes], bool]      # signature, what it signs, public key
-
-
-class Branch(Protocol):
-    """The policy of one lookup, which is also told of its results and its end."""
-
-    def step(self, in_flight: int, fresh: int, pending: int, answered: int, flags: int) -> int: ...
-    def on_results(self) -> None: ...
-    def on_finished(self) -> None: ...
-    def on_failed(self, error: Exception) -> None: ...
 
 
 class Engine:
@@ -57,8 +50,9 @@ class Engine:
         self.transport = transport
         self.clock = clock
         self.is_closed = False
-        self.new_future: Callable[[], asyncio.Future[Any]] = asyncio.Future     # the loop's own, once started
-        self.now_us = 0             # of the batch that is worked on, or was last
+        self.lookups = LookupSlots(
+            core, self, clock, lookups, new_future=asyncio.Future, make_machine=Machine, make_report=LookupReport,
+            make_failure=unanswered, make_endpoint=Endpoint.unpack, outcomes=OUTCOMES)
         self.batches = 0
         self.longest_batch_us = 0
         self._verify = verify
@@ -66,19 +60,17 @@ class Engine:
         self._waiting: deque[tuple[int, bytes, Callable[[int], bool]]] = deque()    # of our own callers
         self._inbox = Inbox(inbox)
         self._batch = inbox
-        self._branches: list[Branch | None] = [None] * lookups
         self._callers: dict[int, Callable[[Outcome], None]] = {}
         self._readers: dict[int, Callable[[Outcome], None]] = {}
         self._next_caller = 1
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = -1
-        self._kicked = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Begin to receive; raises nothing once the transport is open."""
         self._loop = asyncio.get_running_loop()
-        self.new_future = self._loop.create_future
+        self.lookups.new_future = self._loop.create_future
         self.transport.start(self._loop, self.on_readable)
         self.kick()
 
@@ -90,6 +82,7 @@ class Engine:
         if self._timer is not None:
             self._timer.cancel()
         self.transport.close()
+        self.lookups.close()
         callers, self._callers = self._callers, {}
         for told in callers.values():
             told((b"", 0, None, False))
@@ -109,26 +102,9 @@ class Engine:
 
     def kick(self) -> None:
         """Do soon what has become due by a call from outside: step, send, re-arm."""
-        if not self._kicked and not self.is_closed and self._loop is not None:
-            self._kicked = True
+        if not self.lookups.is_kicked and not self.is_closed and self._loop is not None:
+            self.lookups.is_kicked = True
             self._loop.call_soon(self._on_kick)
-
-    def open_lookup(self, branch: Branch, method: int, target: bytes, config: LookupConfig, now: int,
-                    seeds: Sequence[bytes], noseed: bool, is_fixed: bool, scrape: bool = False, reader: int = 0) -> int:
-        """Start a lookup whose policy and owner is `branch`; returns its slot, or -1 when all are in use."""
-        slot = self.core.open_lookup(method, target, config.width, config.wide_width, config.subnet_limit,
-                                     config.max_queries, now + config.deadline_us, now, seeds, noseed, is_fixed,
-                                     scrape, reader)
-        if slot >= 0:
-            self._branches[slot] = branch
-            if not self._kicked:
-                self.kick()
-        return slot
-
-    def finish_lookup(self, slot: int) -> LookupResult:
-        """End a lookup at once: nothing more is asked for it."""
-        self._branches[slot] = None
-        return self.core.finish_lookup(slot, CLOSEST_KEPT)
 
     def add_reader(self, told: Callable[[Outcome], None]) -> int:
         """A number for open_lookup: `told` is called with each answer that holds more than nodes, until forgotten."""
@@ -178,7 +154,7 @@ class Engine:
 
     def on_readable(self) -> None:
         """Take in what the socket holds, in at most eight batches."""
-        now = self.now_us = self.clock()
+        now = self.lookups.now_us = self.clock()
         receive, core = self.transport.receive, self.core
         for _ in range(BATCHES_PER_WAKE):
             count = receive(self._inbox)
@@ -227,7 +203,7 @@ class Engine:
             core.advance(now)
             if self._waiting:
                 self._ask_waiting()
-            core.step_lookups(self._branches, now)
+            self.lookups.step(now)
             if core.has_events():
                 self._hand_over()
             if not self.transport.flush(core.outbox) or not core.has_dirty():
@@ -240,7 +216,7 @@ class Engine:
                 told((source, rtt_us, answer, is_refused))
 
     def _on_kick(self) -> None:
-        self._kicked = False
+        self.lookups.is_kicked = False
         if not self.is_closed:
             self.work()
 
@@ -250,7 +226,7 @@ class Engine:
 
     def work(self) -> None:
         """Do what time and callers demand, and wait for the next deadline."""
-        now = self.now_us = self.clock()
+        now = self.lookups.now_us = self.clock()
         self._settle(now)
         self._finish_puts(now)
         self._arm(now)
@@ -266,3 +242,7 @@ class Engine:
             self._timer.cancel()
         self._timer_due = due
         self._timer = self._loop.call_later(max(due - now + TIMER_GRAIN_US, 0) / 1e6, self._on_timer)
+
+
+def unanswered(report: LookupReport) -> LookupFailed:
+    return LookupFailed(f"no node answered {report.queries} queries for {report.target}", report)

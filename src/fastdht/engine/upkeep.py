@@ -21,7 +21,7 @@ from typing import Protocol
 
 from fastdht._ext.ids import is_secure, secure_id
 from fastdht.config import MINUTE_US, SECOND_US, LookupConfig
-from fastdht.engine.bridge import Walk
+from fastdht._ext.walks import Walk
 from fastdht.engine.engine import Engine
 from fastdht.engine.external import ExternalAddress
 from fastdht.engine.secrets import SharedSecrets
@@ -181,7 +181,7 @@ class Upkeep:
 
     def _walk(self, target: NodeId, seeds: tuple[bytes, ...] = ()) -> Walk | None:
         walk = Walk(target, self._lookup, self._walks.discard)
-        if not walk.start([self.engine], FIND_NODE, seeds):
+        if not walk.start([self.engine.lookups], FIND_NODE, seeds):
             return None
         self._walks.add(walk)
         return walk

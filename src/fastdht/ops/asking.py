@@ -5,13 +5,14 @@ Invariant: lookups with the same target and method share one traversal, unless `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from fastdht._ext import krpc
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig
-from fastdht.engine.bridge import Lookup, Reading, Walk, WalkKey, closed_error
+from fastdht._ext.walks import Walks
+from fastdht.engine.bridge import Lookup, Reading, ReadWalk, Walk, closed_error
 from fastdht.engine.engine import Engine, Outcome
 from fastdht.engine.names import HostList
 from fastdht.engine.saving import Saver
@@ -35,51 +36,44 @@ class Asking:
     _saver: Saver | None
     _clock: Callable[[], int]
     _engines: list[Engine]
-    _walks: dict[WalkKey, Walk]
+    _walks: Walks
 
     def _walk(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
               noseed: bool = False) -> Lookup:
         """A handle on the walk for this target: one that runs already, or a new one."""
-        return Lookup(self._join(method, target, to, config, noseed))
+        if to is not None:
+            return Lookup(self._ask_only(Walk, method, target, to, config, noseed=noseed))
+        walk = self._walks.join(Walk, method, target, config, noseed, False, False)
+        return Lookup(walk if walk is not None else self._refuse())
 
     def _read(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
               scrape: bool = False) -> Reading:
         """Likewise, for one whose answers are read."""
-        return Reading(self._join(method, target, to, config, scrape=scrape, is_read=True))
-
-    def _join(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
-              noseed: bool = False, scrape: bool = False, is_read: bool = False) -> Walk:
-        self._first()
         if to is not None:
-            seeds = [to_endpoint(each).pack() for each in to]
-            config = replace(config, width=MAX_DIRECT, wide_width=MAX_DIRECT, max_queries=MAX_DIRECT, subnet_limit=0)
-            walk = Walk(target, config, self._forget)
-            return self._start(walk, method, seeds, noseed, scrape, is_read, is_fixed=True)
-        key = (method, target, noseed, scrape)
-        running = self._walks.get(key)
-        if running is not None and running.config is config:
-            return running
-        walk = Walk(target, config, self._forget, key)
-        return self._start(walk, method, self._entry_hosts(), noseed, scrape, is_read)
+            return Reading(self._ask_only(ReadWalk, method, target, to, config, scrape=scrape, is_read=True))
+        walk = self._walks.join(ReadWalk, method, target, config, False, scrape, True)
+        return Reading(walk if walk is not None else self._refuse())
 
-    def _start(self, walk: Walk, method: int, seeds: Sequence[bytes], noseed: bool, scrape: bool, is_read: bool, *,
-               is_fixed: bool = False) -> Walk:
-        if not walk.start(self._engines, method, seeds, is_fixed=is_fixed, noseed=noseed, scrape=scrape,
+    def _ask_only(self, make_walk: Callable[[NodeId, LookupConfig], Walk], method: int, target: NodeId,
+                  to: Iterable[Endpoint | str], config: LookupConfig, *, noseed: bool = False, scrape: bool = False,
+                  is_read: bool = False) -> Walk:
+        """A walk of its own, which asks exactly these."""
+        self._first()
+        seeds = [to_endpoint(each).pack() for each in to]
+        config = replace(config, width=MAX_DIRECT, wide_width=MAX_DIRECT, max_queries=MAX_DIRECT, subnet_limit=0)
+        walk = make_walk(target, config)
+        if not walk.start(self._walks.slots, method, seeds, is_fixed=True, noseed=noseed, scrape=scrape,
                           is_read=is_read):
-            raise DHTError(f"{self._config.lookups} lookups are running already; wait for one, or raise the limit")
-        if walk.key is not None:
-            self._walks[walk.key] = walk
+            self._refuse()
         return walk
 
-    def _forget(self, walk: Walk) -> None:
-        if walk.key is not None and self._walks.get(walk.key) is walk:
-            del self._walks[walk.key]
+    def _refuse(self) -> NoReturn:
+        """Why no lookup can be started."""
+        self._first()
+        raise DHTError(f"{self._config.lookups} lookups are running already; wait for one, or raise the limit")
 
     def _entry_hosts(self) -> tuple[bytes, ...]:
-        """Numeric bootstrap hosts and saved contacts, for as long as the tables are empty."""
-        for engine in self._engines:
-            if engine.core.has_contacts():
-                return ()
+        """Numeric bootstrap hosts and saved contacts: whom to ask for as long as the tables are empty."""
         return self._hosts.numeric() + (self._saver.entries() if self._saver is not None else ())
 
     def _note(self, contact: Contact, capability: Capability) -> None:
@@ -142,10 +136,10 @@ class Asking:
         return self._engines[0]
 
 
-def writable(report: LookupReport, to: object) -> list[ClosestContact]:
+def writable(report: LookupReport, to: object, writes: int = WRITES) -> list[ClosestContact]:
     """Whom a write goes to: the closest that gave a token; all of them where the caller has named whom to ask."""
     found = [each for each in report.closest if each.token is not None]
-    return found[:WRITES] if to is None else found
+    return found[:writes] if to is None else found
 
 
 def raise_error(answer: dict[str, Any]) -> None:

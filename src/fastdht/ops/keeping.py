@@ -1,6 +1,6 @@
 """keep_announced and keep_published: what a node does to keep a thing findable. Rate class: lookup.
 
-Packets are bounded: a full round is one lookup and at most eight writes, a probe at most eight queries, and a node
+Packets are bounded: a full round is one lookup and at most KEPT_COPIES writes, a probe as many queries, and a node
 runs KEPT_AT_ONCE rounds at a time, begun KEPT_GAP_S apart. When they happen is `keep.plan`'s affair.
 Source: BEP 5; BEP 44, "Expiration".
 """
@@ -22,6 +22,7 @@ from fastdht.stats import ItemReport, WriteOutcome
 from fastdht.types import Endpoint, InfoHash, Item
 
 KEPT_AT_ONCE = 4
+KEPT_COPIES = 12            # more than a single write's: nodes leave between rounds, and a seeker may end beside them
 # Half of all lookups begin at the same eight contacts, and each may be asked ten times in ten seconds. With half a
 # second between rounds, lookups were refused their way and wrote where nobody looks (1 of 200 on 1,000 virtual nodes).
 KEPT_GAP_S = 1.0
@@ -84,7 +85,7 @@ class Announced:
     async def full(self, fresh: Collection[Endpoint]) -> Round:
         node = self._node
         report = await node._walk(GET_PEERS, self.target, None, node._write_lookup)
-        chosen = writable(report, None)
+        chosen = writable(report, None, KEPT_COPIES)
         fresh = {found.contact.endpoint for found in chosen} & set(fresh)
         outcomes = await asyncio.gather(*(
             node._write_to(found, ANNOUNCE_PEER, **self._arguments) for found in chosen
@@ -124,7 +125,7 @@ class Published:
         newer = self._newer(found)
         if newer is not None:
             return Round(frozenset(), newer=newer)
-        chosen = writable(found.lookup, None)
+        chosen = writable(found.lookup, None, KEPT_COPIES)
         untouched = self._holders(found) & set(fresh)
         outcomes = await asyncio.gather(*(
             node._put_at(place, item, None) for place in chosen if place.contact.endpoint not in untouched))

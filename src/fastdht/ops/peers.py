@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from fastdht._ext.ids import as_id
 from fastdht.engine.bridge import Lookup
 from fastdht.errors import LocalProtocolError, WriteRejected
 from fastdht.ops.asking import ANNOUNCE_PEER, FIND_NODE, GET_PEERS, PING, Asking, to_endpoint, writable
@@ -22,7 +23,7 @@ class PeerCalls(Asking):
 
     def find_node(self, target: bytes, *, to: Iterable[Endpoint | str] | None = None) -> Lookup:
         """Look for the nodes closest to a 20-byte id (BEP 5); with `to`, ask only those."""
-        return self._walk(FIND_NODE, NodeId(target), to, self._lookup)
+        return self._walk(FIND_NODE, as_id(NodeId, target), to, self._lookup)
 
     def get_peers(self, info_hash: bytes, *, to: Iterable[Endpoint | str] | None = None,
                   noseed: bool = False) -> Lookup:
@@ -30,7 +31,7 @@ class PeerCalls(Asking):
 
         noseed: ask nodes to leave out peers that are seeds (BEP 33); not every node does.
         """
-        return self._walk(GET_PEERS, InfoHash(info_hash), to, self._lookup, noseed)
+        return self._walk(GET_PEERS, as_id(InfoHash, info_hash), to, self._lookup, noseed)
 
     async def announce_peer(self, info_hash: bytes, port: int, *, implied_port: bool = False, seed: bool = False,
                             to: Iterable[Endpoint | str] | None = None) -> WriteReport:

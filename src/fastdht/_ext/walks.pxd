@@ -1,0 +1,86 @@
+"""Lookups as Python starts, shares and awaits them. Rate class: lookup.
+
+A Walk has a Branch, which is a slot of a core's shortlists, for each address family. LookupSlots know who decides and
+who is told of what becomes of each slot of one core; Walks, which of them two callers share; a Handle is one caller's.
+"""
+from libc.stdint cimport int64_t, uint32_t
+
+from fastdht._ext.core cimport Core
+
+
+cdef struct Settings:           # of fastdht.config.LookupConfig
+    int alpha
+    int width
+    int wide_width
+    int subnet_limit
+    int max_queries
+    int64_t deadline_us
+
+
+cdef class LookupSlots:
+    cdef readonly Core core
+    cdef readonly object clock
+    cdef object engine
+    cdef object make_machine
+    cdef object make_report
+    cdef object make_failure
+    cdef object make_endpoint
+    cdef tuple outcomes         # by the machine's state when it ends
+    cdef list machines
+    cdef list owners
+    cdef object config          # what `settings` were read from
+    cdef Settings settings
+    cdef public object new_future
+    cdef public bint is_kicked
+    cdef public int64_t now_us
+    cdef int place(self, machine, owner, int method, target, config, int64_t now_us, seeds, bint noseed, bint is_fixed,
+                   bint scrape, uint32_t reader) except -2
+    cdef int load(self, config) except -1
+    cdef tuple free(self, uint32_t slot)
+
+
+cdef class Branch:
+    cdef Walk walk              # None once it has ended
+    cdef LookupSlots slots
+    cdef object machine
+    cdef int slot
+    cdef uint32_t reader        # the number its answers come under; 0: nobody reads them
+    cdef int finish(self) except -1
+
+
+cdef class Walk:
+    cdef readonly object target
+    cdef readonly object config
+    cdef readonly object report             # None while it runs
+    cdef public object error
+    cdef readonly bint is_cancelled
+    cdef list found                         # peers, for the first who iterates, as are those known
+    cdef set known
+    cdef int handles
+    cdef dict registry                      # where calls with the same `key` find it; None for one nobody can join
+    cdef tuple key
+    cdef object on_end
+    cdef object new_future
+    cdef object make_failure
+    cdef list branches
+    cdef list results
+    cdef object caller                      # who awaits the report, and the others who do
+    cdef list callers
+    cdef list waiters                       # who iterate, and want any news
+    cdef int64_t started_us
+    cdef int end_branch(self, Branch branch) except -1
+    cdef int end(self, LookupSlots slots) except -1
+    cdef int collect(self, Branch branch) except -1
+    cdef str outcome(self, LookupSlots slots)
+    cdef int answer(self) except -1
+
+
+cdef class Walks:
+    cdef public list slots
+    cdef dict running
+    cdef object entries
+
+
+cdef class Handle:
+    cdef readonly Walk walk
+    cdef readonly bint is_cancelled

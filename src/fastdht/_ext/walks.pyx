@@ -1,0 +1,353 @@
+"""Lookups as Python starts, shares and awaits them. Rate class: lookup.
+
+Theory of operation. A Walk opens a branch on every core. `LookupSlots.step` asks the machine of each slot that changed
+what to do, and tells its branch of results and of the end. A branch that has ended frees its slot, leaves its packed
+result with the walk and lets go of it, so that nothing is left for the garbage collector; the last one ends the walk,
+which makes the report and answers who awaits it. Calls with the same target share a walk, and its traffic stops when
+the last handle has been cancelled.
+Never: two slots of one branch, a report before every branch has ended, an answer to a future that is done already.
+What decides, what a report is and what a failure is are passed in: nothing here knows them.
+Memory is bounded by the peers a shortlist keeps.
+"""
+cimport cython
+
+cdef enum:
+    CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
+
+
+cdef class LookupSlots:
+    """Who decides and who is told, for each of `lookups` slots of a core.
+
+    engine: has kick, add_reader and forget_reader. clock: gives µs. make_machine(alpha): what decides.
+    make_report(target, outcome, elapsed µs, results): Findings. make_failure(report): what awaiting raises when nobody
+    answered. make_endpoint(packed): what iterating gives. outcomes: how a lookup ended, by its machine's state. `now_us`: of the batch that is worked on, or was last.
+    """
+
+    def __init__(self, Core core not None, engine, clock, int lookups, *, new_future, make_machine, make_report,
+                 make_failure, make_endpoint, tuple outcomes not None):
+        self.core = core
+        self.engine = engine
+        self.clock = clock
+        self.new_future = new_future
+        self.make_machine = make_machine
+        self.make_report = make_report
+        self.make_failure = make_failure
+        self.make_endpoint = make_endpoint
+        self.outcomes = outcomes
+        self.machines = [None] * lookups
+        self.owners = [None] * lookups
+
+    def step(self, int64_t now_us) -> None:
+        """Step each lookup that has changed."""
+        self.core.step_lookups(self.owners, now_us, self.machines)
+
+    def open(self, machine, owner, int method, target, config, seeds) -> int:
+        """Start a lookup that `machine` decides; `owner` is told of its end. Its slot, or -1 when all are in use."""
+        return self.place(machine, owner, method, target, config, self.clock(), seeds, False, False, False, 0)
+
+    def finish(self, uint32_t slot) -> tuple:
+        """End a lookup at once: nothing more is asked for it. What it knew, as Core.finish_lookup packs it."""
+        return self.free(slot)
+
+    def close(self) -> None:
+        """Let go of the engine, which holds this: what is as large should not wait for the garbage collector."""
+        self.engine = None
+        self.is_kicked = True           # and nothing kicks it again
+
+    cdef int place(self, machine, owner, int method, target, config, int64_t now_us, seeds, bint noseed, bint is_fixed,
+                   bint scrape, uint32_t reader) except -2:
+        cdef int slot
+        cdef Settings* chosen = &self.settings
+        if config is not self.config:
+            self.load(config)
+        slot = self.core.open_lookup(method, target, chosen.width, chosen.wide_width, chosen.subnet_limit,
+                                     chosen.max_queries, now_us + chosen.deadline_us, now_us, seeds, noseed, is_fixed,
+                                     scrape, reader)
+        if slot >= 0:
+            self.machines[slot] = machine
+            self.owners[slot] = owner
+            if not self.is_kicked:
+                self.engine.kick()
+        return slot
+
+    cdef int load(self, config) except -1:
+        """Read a configuration once, as most lookups share it."""
+        self.config = None
+        self.settings.alpha = config.alpha
+        self.settings.width = config.width
+        self.settings.wide_width = config.wide_width
+        self.settings.subnet_limit = config.subnet_limit
+        self.settings.max_queries = config.max_queries
+        self.settings.deadline_us = config.deadline_us
+        self.config = config
+        return 0
+
+    cdef tuple free(self, uint32_t slot):
+        self.machines[slot] = self.owners[slot] = None
+        return self.core.finish_lookup(slot, CLOSEST_KEPT)
+
+
+@cython.freelist(64)
+cdef class Branch:
+    """One family's part of a walk: told of results and its end by the core, of answers by the engine."""
+
+    def on_results(self) -> None:
+        if self.walk is not None:
+            self.walk.wake()
+
+    def on_finished(self) -> None:
+        self.finish()
+
+    def on_answer(self, outcome) -> None:
+        if self.walk is not None:
+            self.walk.on_outcome(outcome, self.slots.clock)
+
+    def on_failed(self, error) -> None:
+        if self.walk is not None:
+            self.walk.error = error
+        self.finish()
+
+    cdef int finish(self) except -1:
+        """Free the slot, leave what it knew with the walk, and let go of it."""
+        cdef Walk walk = self.walk
+        if walk is None:
+            return 0
+        self.walk = None
+        if self.reader and self.slots.engine is not None:
+            self.slots.engine.forget_reader(self.reader)
+        if walk.found is not None:
+            walk.collect(self)
+        walk.results.append(self.slots.free(self.slot))
+        return walk.end_branch(self)
+
+
+@cython.freelist(64)
+cdef class Walk:
+    """One traversal and what it has found so far. `on_end(walk)` is called at its end, before who awaits it."""
+
+    def __init__(self, target, config, on_end=None):
+        self.target = target
+        self.config = config
+        self.on_end = on_end
+        self.branches = []
+        self.results = []
+
+    def start(self, list slots not None, int method, seeds=(), *, bint is_fixed=False, bint noseed=False,
+              bint scrape=False, bint is_read=False) -> bool:
+        """Open a branch in every one of `slots`; False when none had a free slot.
+
+        `seeds` are compact endpoints, asked alone when `is_fixed`. `is_read`: on_outcome(outcome, clock) is called with
+        each answer that holds more than nodes.
+        """
+        cdef LookupSlots each
+        cdef Branch branch
+        cdef LookupSlots first = slots[0]
+        cdef int alpha
+        self.started_us = first.clock()
+        self.new_future = first.new_future
+        for each in slots:
+            branch = Branch.__new__(Branch)
+            branch.slots = each
+            branch.walk = self
+            if each.config is not self.config:
+                each.load(self.config)
+            alpha = len(seeds) if is_fixed else each.settings.alpha
+            branch.machine = each.make_machine(alpha)
+            if is_read:
+                branch.reader = each.engine.add_reader(branch.on_answer)
+            branch.slot = each.place(branch.machine, branch, method, self.target, self.config, self.started_us, seeds,
+                                     noseed, is_fixed, scrape, branch.reader)
+            if branch.slot >= 0:
+                self.branches.append(branch)
+            elif is_read:
+                each.engine.forget_reader(branch.reader)
+        return len(self.branches) > 0
+
+    def cancel(self) -> None:
+        """Stop all traffic of the walk at once."""
+        cdef Branch branch
+        self.is_cancelled = True
+        for branch in list(self.branches):
+            branch.finish()
+
+    def values(self):
+        """Every peer found so far, each once, in the order they came."""
+        cdef Branch branch
+        if self.found is None:
+            if self.report is not None:
+                return self.report.values
+            self.found, self.known = [], set()
+        for branch in self.branches:
+            if branch.walk is not None:
+                self.collect(branch)
+        return self.found
+
+    cdef int collect(self, Branch branch) except -1:
+        for packed in branch.slots.core.lookup_values(branch.slot):
+            if packed not in self.known:
+                self.known.add(packed)
+                self.found.append(branch.slots.make_endpoint(packed))
+        return 0
+
+    cdef int end_branch(self, Branch branch) except -1:
+        return self.end(branch.slots) if len(self.results) == len(self.branches) else 0
+
+    cdef int end(self, LookupSlots slots) except -1:
+        """Every branch has ended: make the report, and tell."""
+        cdef int64_t ended_us = slots.clock() if self.is_cancelled else slots.now_us
+        self.report = slots.make_report(self.target, self.outcome(slots), ended_us - self.started_us, self.results)
+        self.make_failure = slots.make_failure
+        self.branches.clear()
+        if self.registry is not None and self.registry.get(self.key) is self:
+            del self.registry[self.key]
+        if self.on_end is not None:
+            self.on_end(self)
+        if self.caller is not None:
+            self.answer()
+        if self.waiters is not None:
+            self.wake()
+        return 0
+
+    cdef str outcome(self, LookupSlots slots):
+        """The first that is not as it should be decides."""
+        cdef Branch branch
+        cdef str outcome = "done"
+        if self.is_cancelled:
+            return "cancelled"
+        for branch in self.branches:
+            outcome = slots.outcomes[<int>branch.machine.state]
+            if outcome != "done":
+                break
+        return outcome
+
+    def ended(self):
+        """A future of the report, or of the error that awaiting the lookup raises."""
+        future = self.new_future()
+        if self.caller is None:
+            self.caller = future
+        elif self.callers is None:
+            self.callers = [future]
+        else:
+            self.callers.append(future)
+        if self.report is not None:
+            self.answer()
+        return future
+
+    def waiter(self):
+        """A future that ends with the next news."""
+        cdef Branch branch
+        future = self.new_future()
+        if self.waiters is None:
+            self.waiters = [future]
+            for branch in self.branches:
+                if branch.walk is not None:
+                    branch.slots.core.watch_lookup(branch.slot)
+        else:
+            self.waiters.append(future)
+        return future
+
+    def wake(self) -> None:
+        """Tell who wait for any news."""
+        waiters, self.waiters = self.waiters, None
+        for future in waiters or ():
+            if not future.done():
+                future.set_result(None)
+
+    def failure(self):
+        """What a caller of the ended walk should see raised, or None."""
+        if self.error is not None or self.report.responses or self.report.outcome == "cancelled":
+            return self.error
+        return self.make_failure(self.report)
+
+    cdef int answer(self) except -1:
+        caller, self.caller = self.caller, None
+        callers, self.callers = self.callers, None
+        failure = self.failure()
+        tell(caller, self.report, failure)
+        for future in callers or ():
+            tell(future, self.report, failure)
+        return 0
+
+
+cdef int tell(future, report, failure) except -1:
+    if future.done():                   # its caller has given up
+        return 0
+    if failure is None:
+        future.set_result(report)
+    else:
+        future.set_exception(failure)
+    return 0
+
+
+cdef class Walks:
+    """The walks of one node that run. `entries()`: compact endpoints to begin with while every table is empty."""
+
+    def __init__(self, entries):
+        self.slots = []
+        self.running = {}
+        self.entries = entries
+
+    def join(self, make_walk, int method, target, config, bint noseed, bint scrape, bint is_read):
+        """The walk that runs for such a call, or a new one of make_walk(target, config).
+
+        None when no slot is free, or there are none. `is_read` as for Walk.start.
+        """
+        cdef tuple key = (method << 2 | noseed << 1 | scrape, target)
+        cdef Walk walk = self.running.get(key)
+        cdef LookupSlots each
+        if walk is not None and walk.config is config:
+            return walk
+        if not self.slots:
+            return None
+        walk = make_walk(target, config)
+        seeds = ()
+        for each in self.slots:
+            if each.core.has_contacts():
+                break
+        else:
+            seeds = self.entries()
+        if not walk.start(self.slots, method, seeds, noseed=noseed, scrape=scrape, is_read=is_read):
+            return None
+        walk.registry, walk.key = self.running, key
+        self.running[key] = walk
+        return walk
+
+    def cancel(self) -> None:
+        """Stop the traffic of all that can be joined."""
+        cdef Walk walk
+        for walk in list(self.running.values()):
+            walk.cancel()
+
+
+cdef class Handle:
+    """One caller's hold on a walk, which stops when its last handle has been cancelled."""
+
+    def __init__(self, Walk walk not None):
+        self.walk = walk
+        walk.handles += 1
+
+    @classmethod
+    def __class_getitem__(cls, _report):
+        """Handle[R]: one whose report is an R, for type checkers."""
+        return cls
+
+    def __await__(self):
+        return self.walk.ended().__await__()
+
+    @property
+    def report(self):
+        """The report, once the lookup has ended."""
+        return self.walk.report
+
+    def done(self) -> bool:
+        return self.walk.report is not None
+
+    def cancel(self) -> None:
+        """Give the lookup up; its traffic stops at once unless another caller shares it."""
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            self.walk.handles -= 1
+            if not self.walk.handles and self.walk.report is None:
+                self.walk.cancel()
+            else:
+                self.walk.wake()
