@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ class Team:
         while self._zones and not self.tally.reason and not self._is_stopped.is_set():
             try:
                 with open_executor() as executor:
-                    self._hand_out(executor, lambda lost=executor: is_lost(lost))
+                    self._hand_out(executor, partial(is_lost, executor))
             except BrokenExecutor:
                 self._breaks += 1
             if self._breaks > MAX_BREAKS:
