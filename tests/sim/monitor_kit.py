@@ -84,5 +84,5 @@ def simulate_village(seed: int, plans: list[list[tuple[float, float]]], config: 
 
 def config(**changes: Any) -> MonitorConfig:
     values: dict[str, Any] = {"bootstrap": (), "bind": Endpoint("203.0.113.9", 6881), "every_s": 60.0,
-                              "duration_s": HOUR_S, "timeout_s": 2.0, "seed": 3}
+                              "duration_s": HOUR_S, "timeout_s": 2.0, "seed": 3, "follow": 0}
     return MonitorConfig(**{**values, **changes})

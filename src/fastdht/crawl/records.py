@@ -86,7 +86,7 @@ VISIT_COLUMNS = (
     Column("ip", "string", "of the node that was looked for"),
     Column("port", "uint16", "its UDP port"),
     Column("id", "string", "its id, 40 hexadecimal digits"),
-    Column("outcome", "string", "alive, renamed (another id answered), error (answered with one), silent, refused (ICMP)"),
+    Column("outcome", "string", "alive, renamed (another id answered), error (a KRPC error), silent or refused (ICMP)"),
     Column("seen_id", "string", "the id that answered, where it is another one"),
     Column("rtt_us", "uint32", "round-trip time in microseconds; 0 without an answer"),
     Column("tries", "uint8", "pings sent: 1 or 2"),
@@ -116,6 +116,15 @@ ROUND_COLUMNS = (
     Column("refused", "int32", "nobody listens there, says ICMP"),
     Column("unobserved", "int32", "nodes of which the round tells nothing"),
     Column("reason", "string", "why; no visits: the monitor did not run or slept; null when all were observed"),
+)
+
+MOVE_COLUMNS = (
+    Column("t", "float64", "Unix time when it was found elsewhere"),
+    Column("ip", "string", "of the node that had gone"),
+    Column("port", "uint16", "its UDP port"),
+    Column("id", "string", "its id, 40 hexadecimal digits"),
+    Column("new_ip", "string", "where that id answers now"),
+    Column("new_port", "uint16", "its UDP port there"),
 )
 
 TARGET_COLUMNS = (

@@ -14,7 +14,7 @@ from fastdht.crawl.monitor.sessions import DOWN, UP, Session, Tracker
 from fastdht.crawl.monitor.settings import Member
 from fastdht.crawl.monitor.store import describe
 from fastdht.crawl.monitor.survival import Survival
-from fastdht.crawl.monitor.visitor import ALIVE, ERROR, OUTCOMES, RENAMED, Visit
+from fastdht.crawl.monitor.visitor import ALIVE, CUT_SHORT, ERROR, OUTCOMES, RENAMED, Visit
 
 NO_VISITS = "no visits"
 READ_COLUMNS = ("round", "t", "ip", "port", "id", "outcome", "seen_id", "unobserved")
@@ -112,8 +112,9 @@ class Book:
         for number in range(rounds):
             count = self.rounds.get(number, RoundCount(reason=NO_VISITS))
             missing = len(self.members) - count.visits
+            reason = (count.reason or CUT_SHORT) if missing else None
             yield {"round": number, "t": (started_us + number * every_us) / SECOND_US, "visits": count.visits,
-                   **count.outcomes, "unobserved": missing, "reason": (count.reason or "cut short") if missing else None}
+                   **count.outcomes, "unobserved": missing, "reason": reason}
 
 
 def visit_row(number: int, visit: Visit, where: Mapping[str, Any], reason: str) -> dict[str, Any]:

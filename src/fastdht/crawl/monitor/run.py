@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
+from random import Random
 from typing import Any
 
 from fastdht._ext.core import Core
@@ -23,7 +25,7 @@ from fastdht.crawl.monitor.book import Book, RoundCount, visit_row
 from fastdht.crawl.monitor.sessions import UP
 from fastdht.crawl.monitor.settings import SLACK, Member, MonitorConfig
 from fastdht.crawl.monitor.store import NullStore, Store, describe
-from fastdht.crawl.monitor.targets import TargetWatch
+from fastdht.crawl.monitor.targets import Lookups
 from fastdht.crawl.monitor.visitor import Slice, Visitor
 from fastdht.crawl.peers import NodeCache
 from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
@@ -88,6 +90,8 @@ class Monitor:
         self._where = [describe(member) for member in members]
         self._number = 0
         self._targets: dict[str, list[int]] = {}
+        self._rng = Random(config.seed)
+        self._followed = self._moved = 0
         self._stopped = asyncio.Event()
         self._writes: list[asyncio.Future[None]] = []
         self._rolled_us = self.timeline()
@@ -95,6 +99,7 @@ class Monitor:
     def replay(self, rows: Iterable[dict[str, Any]]) -> None:
         """Take in visits that an earlier run made; rounds they belong to are not made again."""
         self.book.replay(rows)
+        self.book.tracker.gone.clear()
         self._number = max(self.book.rounds, default=-1) + 1
 
     def stop(self) -> None:
@@ -105,11 +110,11 @@ class Monitor:
         """Visit to the end; raises ConfigError (no socket), PersistError (disk)."""
         entry = await HostList(self.config.bootstrap)(self.config.family) if self.config.targets else []
         engine = self._open()
-        watch = TargetWatch(engine, self.config, entry, self.timeline)
+        lookups = Lookups(engine, self.config, entry, self.timeline)
         visitor = Visitor(engine, self.book.members, self.config, self.book.tracker, self.timeline, self._on_slice)
         with ThreadPoolExecutor(1, thread_name_prefix="monitor-writer") as self._writer:
             try:
-                await self._run_rounds(visitor, watch)
+                await self._run_rounds(visitor, lookups)
             finally:
                 engine.close()
                 await self._write_all()
@@ -133,7 +138,7 @@ class Monitor:
         engine.start()
         return engine
 
-    async def _run_rounds(self, visitor: Visitor, watch: TargetWatch) -> None:
+    async def _run_rounds(self, visitor: Visitor, lookups: Lookups) -> None:
         every_us, last = self.config.every_us, self.config.rounds
         while not self._stopped.is_set() and (last is None or self._number < last):
             due_us = self.started_us + self._number * every_us
@@ -143,18 +148,18 @@ class Monitor:
             elif wait_us > 0:
                 await self._pause(min(wait_us / SECOND_US, PAUSE_S))
             else:
-                await self._run_round(visitor, watch, due_us)
+                await self._run_round(visitor, lookups, due_us)
                 self._number += 1
 
-    async def _run_round(self, visitor: Visitor, watch: TargetWatch, due_us: int) -> None:
-        looking = asyncio.ensure_future(self._look_up_targets(watch, due_us))
+    async def _run_round(self, visitor: Visitor, lookups: Lookups, due_us: int) -> None:
+        looking = asyncio.ensure_future(self._look_up(lookups, due_us))
         try:
             await visitor.run(due_us, self._stopped.is_set)
-            if self._stopped.is_set():
-                looking.cancel()
-            await asyncio.gather(looking, return_exceptions=self._stopped.is_set())
+            if not self._stopped.is_set():
+                await looking
         finally:
             looking.cancel()
+            await asyncio.wait([looking])
         await self._write_all()
         if self._told is not None:
             self._told(self._number, self.book.rounds.get(self._number, RoundCount()))
@@ -166,23 +171,45 @@ class Monitor:
         except TimeoutError:
             return
 
-    async def _look_up_targets(self, watch: TargetWatch, due_us: int) -> None:
-        """All targets, evenly over the first half of the round."""
-        targets = self.config.targets
-        if not targets:
+    async def _look_up(self, lookups: Lookups, due_us: int) -> None:
+        """All targets, and some of the nodes that have gone, evenly over the first half of the round."""
+        members, states = self.book.members, self.book.tracker.states
+        followed = self._choose_gone()
+        if not self.config.targets and not followed:
             return
-        states = self.book.tracker.states
-        nodes = NodeCache((each.id, each.endpoint) for i, each in enumerate(self.book.members) if states[i] == UP)
-        running = []
-        for place, target in enumerate(targets):
-            wait_us = due_us + place * self.config.window_us // (2 * len(targets)) - self.timeline()
-            await self._pause(max(wait_us, 0) / SECOND_US)
-            running.append(asyncio.ensure_future(watch.look_up(self._number, target, nodes)))
-        rows = [row for row in await asyncio.gather(*running) if row is not None]
-        for row in rows:
-            if "peers" in row:
-                self._targets.setdefault(row["target"], []).append(row["peers"])
-        self._write("targets", rows)
+        nodes = NodeCache((each.id, each.endpoint) for each, state in zip(members, states, strict=True) if state == UP)
+        jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            *(partial(self._count_target, lookups, target, nodes) for target in self.config.targets),
+            *(partial(self._follow, lookups, node, nodes) for node in followed)]
+        async with asyncio.TaskGroup() as running:
+            for place, job in enumerate(jobs):
+                wait_us = due_us + place * self.config.window_us // (2 * len(jobs)) - self.timeline()
+                await self._pause(max(wait_us, 0) / SECOND_US)
+                running.create_task(job())
+
+    def _choose_gone(self) -> list[int]:
+        """Some of the nodes that have gone since it was last asked."""
+        tracker = self.book.tracker
+        gone, tracker.gone = tracker.gone, []
+        return self._rng.sample(gone, min(len(gone), self.config.followed(len(self.book.members))))
+
+    async def _count_target(self, lookups: Lookups, target: bytes, nodes: NodeCache) -> None:
+        row = await lookups.look_up(self._number, target, nodes)
+        if row is None:
+            return
+        if "peers" in row:
+            self._targets.setdefault(row["target"], []).append(row["peers"])
+        self._write("targets", [row])
+
+    async def _follow(self, lookups: Lookups, node: int, nodes: NodeCache) -> None:
+        place = await lookups.find(self.book.members[node], nodes)
+        self._followed += 1
+        if place is None:
+            return
+        self._moved += 1
+        found = Endpoint.unpack(place)
+        self._write("moves", [{"t": self.timeline() / SECOND_US, **self._where[node], "new_ip": found.ip,
+                               "new_port": found.port}])
 
     def _on_slice(self, part: Slice) -> None:
         for visit in part.visits:
@@ -223,15 +250,16 @@ class Monitor:
         self.book.finish()
         elapsed_us = self.timeline() - self.started_us
         rounds = max(self._number, max(self.book.rounds, default=-1) + 1)
-        is_stopped = self._stopped.is_set()
+        is_early = self._stopped.is_set() and self.config.rounds is not None
         targets = {target: {"rounds": len(peers), "first": peers[0], "last": peers[-1], "most": max(peers)}
                    for target, peers in self._targets.items()}
         return MonitorResult(
             sent=engine.core.counters()["sent_queries"], elapsed_s=elapsed_us / SECOND_US,
-            rounds=min(rounds, self.config.rounds or rounds), complete=not is_stopped,
-            reason="stopped before its end" if is_stopped else "",
+            rounds=min(rounds, self.config.rounds or rounds), complete=not is_early,
+            reason="stopped before its end" if is_early else "",
             kernel_drops=engine.transport.counters().get("kernel_drops", 0),
-            findings={**self.book.summary(), "targets": targets})
+            findings={**self.book.summary(), "gone_looked_up": self._followed, "address_changes": self._moved,
+                      "targets": targets})
 
 
 def steady_wall() -> Callable[[], int]:

@@ -44,6 +44,7 @@ class Tracker:
 
     def __init__(self, nodes: int, every_us: int) -> None:
         self.sessions: list[Session] = []
+        self.gone: list[int] = []                       # nodes whose session has ended, until somebody takes them
         self.states = bytearray(nodes)
         self.first = bytearray(nodes)                   # what was first known of each: UP, DOWN, or nothing yet
         self._blind_us = int(BLIND_ROUNDS * every_us)
@@ -79,6 +80,7 @@ class Tracker:
             return
         if self.states[node] == UP:
             self._close(node, (self._alive[node] + self._missed[node]) // 2, is_right=False)
+            self.gone.append(node)
         self.states[node] = DOWN
         self.first[node] = self.first[node] or DOWN
         self._missed[node] = now_us

@@ -5,6 +5,7 @@ the same at any moment. The nodes of one address have places apart from each oth
 """
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,9 +20,10 @@ from fastdht.types import Endpoint
 TRIES = 2                   # of a visit: silence is asked once more, in the same round
 LEAST_TIMEOUTS = 4          # of a round: both tries of the last visit, and as much time for the others
 SLACK = 20                  # a twentieth of a round is left free, for who is late
-TARGET_QUERIES = 60         # of one look-up of a target, at most
+LOOKUP_QUERIES = 60         # of one look-up, at most
 DEFAULT_NODES = 1000
 MAX_NODES = 1_000_000
+MAX_FOLLOW = 1000
 ANY_ADDRESS = Endpoint("0.0.0.0", 0)
 
 
@@ -46,10 +48,13 @@ class MonitorConfig:
     per_ip_rate: float = 1.0                # packets/s to one address; 0: no limit
     timeout_s: float = 3.0                  # of one try
     targets: tuple[bytes, ...] = ()         # 20 bytes each, looked up once a round
+    follow: int = 16                        # ids of nodes that have gone, looked up each round: are they elsewhere?
     checkpoint_s: float = 60.0              # what was seen is safe on disk after so long
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.follow <= MAX_FOLLOW:
+            raise ConfigError(f"follow is {self.follow}; 0 to {MAX_FOLLOW}")
         if not 1 <= self.nodes <= MAX_NODES:
             raise ConfigError(f"{self.nodes} nodes; 1 to {MAX_NODES:,}")
         if min(self.rate, self.per_ip_rate, self.duration_s) < 0 or min(self.timeout_s, self.checkpoint_s) <= 0:
@@ -85,10 +90,20 @@ class MonitorConfig:
 
     def check_rate(self, nodes: int) -> None:
         """Raise ConfigError when the rate is too low for a cohort of so many."""
-        needed = (TRIES * nodes + TARGET_QUERIES * len(self.targets)) * SECOND_US / self.window_us
+        needed = self._packets(nodes) * SECOND_US / self.window_us
         if self.rate and needed > self.rate:
             raise ConfigError(f"{nodes:,} nodes and {len(self.targets)} targets every {self.every_s:g} s take up to "
-                              f"{needed:,.0f} packets/s; the rate is {self.rate:,.0f}")
+                              f"{math.ceil(needed):,} packets/s; the rate is {self.rate:,.0f}")
+
+    def followed(self, nodes: int) -> int:
+        """How many of those that have gone can be looked up in a round with what the rate leaves."""
+        if not self.rate:
+            return self.follow
+        return min(self.follow, int((self.rate * self.window_us / SECOND_US - self._packets(nodes)) / LOOKUP_QUERIES))
+
+    def _packets(self, nodes: int) -> int:
+        """Of a round, at most."""
+        return TRIES * nodes + LOOKUP_QUERIES * len(self.targets)
 
     def as_plain(self) -> dict[str, Any]:
         """As JSON values."""

@@ -1,7 +1,8 @@
 """What a monitor keeps on disk, and how it is read again: the results are the checkpoint. Rate class: second.
 
-`cohort`, `visits` and `targets` are written as they come, whole parts at a time; `sessions` and `rounds` follow from
-the visits and are written at the end. Whoever goes on after a crash reads the visits, and all else is there again.
+`cohort`, `visits`, `targets` and `moves` are written as they come, whole parts at a time; `sessions` and `rounds`
+follow from the visits and are written at the end. Whoever goes on after a crash reads the visits, and all else is
+there again.
 """
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 from fastdht.crawl.monitor.settings import Member
 from fastdht.crawl.records import (
     COHORT_COLUMNS,
+    MOVE_COLUMNS,
     ROUND_COLUMNS,
     SESSION_COLUMNS,
     TARGET_COLUMNS,
@@ -29,7 +31,7 @@ from fastdht.types import Endpoint
 Rows = Sequence[Mapping[str, Any]]
 TABLES: Mapping[str, tuple[Column, ...]] = {
     "cohort": COHORT_COLUMNS, "visits": VISIT_COLUMNS, "sessions": SESSION_COLUMNS, "rounds": ROUND_COLUMNS,
-    "targets": TARGET_COLUMNS}
+    "targets": TARGET_COLUMNS, "moves": MOVE_COLUMNS}
 DERIVED = ("sessions", "rounds")
 BATCH_ROWS = 1 << 16
 
@@ -85,11 +87,11 @@ class FolderStore:
         for table in self._tables.values():
             table.close()
 
-    def forget_derived(self) -> None:
-        """Remove what follows from the visits, before it is written anew."""
-        for table in DERIVED:
+    def forget(self, tables: Iterable[str]) -> None:
+        """Remove tables that will be written anew."""
+        for table in tables:
             try:
-                shutil.rmtree(self._directory / "parts" / table, ignore_errors=False)
+                shutil.rmtree(self._directory / "parts" / table)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -39,7 +39,7 @@ class Survival:
     @property
     def median(self) -> float | None:
         """The time that half of them reach; None when more than half outlast all that was seen."""
-        return first_time((step.time for step in self.steps if step.survival <= 0.5))
+        return first_time(step.time for step in self.steps if step.survival <= 0.5)
 
     @property
     def median_band(self) -> tuple[float | None, float | None]:

@@ -31,6 +31,7 @@ SLICE_NODES = 256           # at least, and …
 SLICE_TRUSTED = 20          # … so many whose silence means something
 ANSWERING_SHARE = 0.2       # of the control group
 ALIVE, RENAMED, ERROR, SILENT, REFUSED = OUTCOMES = ("alive", "renamed", "error", "silent", "refused")
+CUT_SHORT, NO_ANSWERS, STANDSTILL = "cut short", "no answers", "standstill"     # why a slice was not observed
 THERE = (ALIVE, RENAMED, ERROR)     # somebody answered
 
 
@@ -65,9 +66,9 @@ class Slice:
         if self.reason:
             return
         if len(self.visits) < len(self.nodes):
-            self.reason = "cut short"
+            self.reason = CUT_SHORT
         elif not there or len(there & self.trusted) < ANSWERING_SHARE * len(self.trusted):
-            self.reason = "no answers"
+            self.reason = NO_ANSWERS
 
 
 class Visitor:
@@ -133,7 +134,7 @@ class Visitor:
         """Whoever was asked before the loop stood still may have answered unheard."""
         for each in self._waiting:
             if each.asked:
-                each.reason = "standstill"
+                each.reason = STANDSTILL
 
     def _ask_due(self, asking: Iterator[Slice], elapsed_us: int, tick_us: int) -> None:
         """Begin the visits whose time has come; after a standstill no faster than the rate."""
