@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from fastdht.crawl.monitor.run import Monitor, MonitorResult
 from fastdht.crawl.monitor.settings import Member, MonitorConfig
+from fastdht.crawl.monitor.store import Store
 from fastdht.testing import SimNetwork
 from fastdht.testing.builders import contact
 from fastdht.testing.clock import VirtualLoop
@@ -17,6 +18,7 @@ from fastdht.types import Endpoint
 
 UNIX_US = 1_700_000_000_000_000
 HOUR_S = 3600.0
+T = TypeVar("T")
 Draw = Callable[[Random], float]
 
 
@@ -44,7 +46,7 @@ class Village:
 
         return answer
 
-    def monitor(self, config: MonitorConfig, store: Any = None, **options: Any) -> Monitor:
+    def monitor(self, config: MonitorConfig, store: Store | None = None, **options: Any) -> Monitor:
         options = {"timeline": lambda: UNIX_US + self.loop.clock.now_us} | options
         return Monitor(config, self.members, store, clock=self.loop.clock, transport=self.network.open, **options)
 
@@ -60,26 +62,30 @@ def make_plan(rng: Random, until_s: float, stay: Draw, away: Draw) -> list[tuple
     return plan
 
 
-def simulate_village(seed: int, plans: list[list[tuple[float, float]]], config: MonitorConfig, *,
-                     loss: float = 0.0, during: Callable[[Village], Any] | None = None,
-                     store: Any = None) -> tuple[MonitorResult, Monitor]:
-    """Monitor them; `during` is a coroutine function that runs beside it."""
+def simulate(seed: int, plans: list[list[tuple[float, float]]], main: Callable[[Village], Coroutine[Any, Any, T]], *,
+             loss: float = 0.0) -> T:
+    """Run `main` beside a village of these plans."""
     loop = VirtualLoop(seed)
-    network = SimNetwork(loop, seed, latency=40.0, loss=loss)
+    village = Village(loop, SimNetwork(loop, seed, latency=40.0, loss=loss), plans)
+    try:
+        return loop.run_until_complete(main(village))
+    finally:
+        loop.close()
 
-    async def main() -> tuple[MonitorResult, Monitor]:
-        village = Village(loop, network, plans)
+
+def simulate_monitor(seed: int, plans: list[list[tuple[float, float]]], config: MonitorConfig, *, loss: float = 0.0,
+                     during: Callable[[Village, Monitor], Coroutine[Any, Any, None]] | None = None,
+                     store: Store | None = None) -> tuple[MonitorResult, Monitor]:
+    """Monitor a village; `during` runs beside it."""
+    async def main(village: Village) -> tuple[MonitorResult, Monitor]:
         monitor = village.monitor(config, store)
-        beside = asyncio.ensure_future(during(village)) if during is not None else None
+        beside = asyncio.ensure_future(during(village, monitor)) if during is not None else None
         result = await monitor.run()
         if beside is not None:
             await beside
         return result, monitor
 
-    try:
-        return loop.run_until_complete(main())
-    finally:
-        loop.close()
+    return simulate(seed, plans, main, loss=loss)
 
 
 def config(**changes: Any) -> MonitorConfig:
