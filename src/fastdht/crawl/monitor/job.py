@@ -102,6 +102,7 @@ async def choose(job: Job) -> tuple[Sequence[Member], int]:
     """The cohort, and how many were left out because their address has too many."""
     if job.cohort is not None:
         return choose_members(read_candidates(job.cohort, job.config), job.config, job.exclude)
+    job.config.check_rate(job.config.nodes)     # before anybody is asked for nothing
     sampler = Sampler(job.config, blocklist=job.blocklist)
     with stopped_by_signals(sampler.stop):
         found = await sampler.run()

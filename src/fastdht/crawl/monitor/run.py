@@ -23,7 +23,7 @@ from fastdht.config import SECOND_US, CoreConfig, ThrottleConfig
 from fastdht.crawl.crawler import open_crawl_transport
 from fastdht.crawl.monitor.book import Book, RoundCount, visit_row
 from fastdht.crawl.monitor.sessions import UP
-from fastdht.crawl.monitor.settings import SLACK, Member, MonitorConfig
+from fastdht.crawl.monitor.settings import Member, MonitorConfig
 from fastdht.crawl.monitor.store import NullStore, Store, describe
 from fastdht.crawl.monitor.targets import Lookups
 from fastdht.crawl.monitor.visitor import Slice, Visitor
@@ -40,6 +40,7 @@ TRANSACTIONS = 1 << 15
 OUTBOX = 1 << 12
 EVENTS = 256
 SECRET_SIZE = 96
+LATE = 4                    # a round begun so late, a quarter of it, could not be done in time
 PAUSE_S = 0.5               # the time line is looked at so often while nothing is due
 ROWS_AT_ONCE = 10_000
 
@@ -143,7 +144,7 @@ class Monitor:
         while not self._stopped.is_set() and (last is None or self._number < last):
             due_us = self.started_us + self._number * every_us
             wait_us = due_us - self.timeline()
-            if wait_us < -every_us // SLACK:        # too late for all of it
+            if wait_us < -every_us // LATE:
                 self._number = max(self._number + 1, -(-(self.timeline() - self.started_us) // every_us))
             elif wait_us > 0:
                 await self._pause(min(wait_us / SECOND_US, PAUSE_S))

@@ -29,6 +29,7 @@ LONG_TICK_S = 0.25          # where nothing is due earlier
 TICK_VISITS = 512           # begun in one tick at most: more would not fit the core's outbox with their repetitions
 SLICE_NODES = 256           # at least, and …
 SLICE_TRUSTED = 20          # … so many whose silence means something
+LEAST_STALL_US = 500_000    # below, or within a timeout, a standstill costs a visit no more than its first try
 ANSWERING_SHARE = 0.2       # of the control group
 ALIVE, RENAMED, ERROR, SILENT, REFUSED = OUTCOMES = ("alive", "renamed", "error", "silent", "refused")
 CUT_SHORT, NO_ANSWERS, STANDSTILL = "cut short", "no answers", "standstill"     # why a slice was not observed
@@ -83,7 +84,7 @@ class Visitor:
         self._timeline = timeline
         self._told = told
         self._every_us = config.every_us
-        self._stall_us = int(config.timeout_s * SECOND_US / 2)
+        self._stall_us = max(int(config.timeout_s * SECOND_US), LEAST_STALL_US)
         self._visits_per_s = config.rate / TRIES if config.rate else TICK_VISITS / TICK_S
         self._waiting: list[Slice] = []         # slices that are not judged yet, in order
         self._place = 0                         # of the next visit
