@@ -28,7 +28,7 @@ class Village:
     def __init__(self, loop: VirtualLoop, network: SimNetwork, plans: list[list[tuple[float, float]]]) -> None:
         self.loop = loop
         self.network = network
-        self.plans = plans
+        self.suspended_us = 0       # how long the machine has slept by a clock that stood still meanwhile
         self.members: list[Member] = []
         for number, plan in enumerate(plans):
             found = contact(number, 7)
@@ -47,7 +47,7 @@ class Village:
         return answer
 
     def monitor(self, config: MonitorConfig, store: Store | None = None, **options: Any) -> Monitor:
-        options = {"timeline": lambda: UNIX_US + self.loop.clock.now_us} | options
+        options = {"timeline": lambda: UNIX_US + self.loop.clock.now_us + self.suspended_us} | options
         return Monitor(config, self.members, store, clock=self.loop.clock, transport=self.network.open, **options)
 
 

@@ -118,10 +118,15 @@ def test_outage_hides_who_died_in_it_but_not_that_he_is_gone() -> None:
     assert result.findings["availability"]["last"] == pytest.approx(40 / 41, abs=1e-4)
 
 
-def test_sleeping_machine_observes_nothing_and_goes_on() -> None:
+@pytest.mark.parametrize("stands_still", [False, True])
+def test_sleeping_machine_observes_nothing_and_goes_on(stands_still: bool) -> None:
+    """Whether or not the monotonic clock stands still while the machine sleeps."""
     async def sleep_an_hour(village: Village, monitor: Monitor) -> None:
         await asyncio.sleep(610)
-        village.loop.clock.advance(int(HOUR_S * 1e6))
+        if stands_still:
+            village.suspended_us = int(HOUR_S * 1e6)
+        else:
+            village.loop.clock.advance(int(HOUR_S * 1e6))
 
     store = Memory()
     result, monitor = simulate_monitor(5, [ALWAYS] * 50, config(duration_s=2 * HOUR_S), during=sleep_an_hour, store=store)
@@ -131,6 +136,17 @@ def test_sleeping_machine_observes_nothing_and_goes_on() -> None:
     missed = [row["round"] for row in rounds if row["reason"] == "no visits"]
     assert len(missed) >= 58 and missed == list(range(missed[0], missed[0] + len(missed)))
     assert result.findings["availability"]["lowest"] == 1.0
+
+
+def test_standstill_within_a_round_spoils_what_was_being_asked() -> None:
+    async def stand_still(village: Village, monitor: Monitor) -> None:
+        await asyncio.sleep(610)
+        village.loop.clock.advance(10_000_000)
+
+    store = Memory()
+    simulate_monitor(5, [ALWAYS] * 50, config(duration_s=1200.0), during=stand_still, store=store)
+    reasons = {row["round"]: row["unobserved"] for row in store.tables["visits"] if row["unobserved"]}
+    assert reasons == {10: "standstill"}
 
 
 def test_death_of_most_nodes_is_believed_in_the_end() -> None:
