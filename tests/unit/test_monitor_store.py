@@ -103,6 +103,12 @@ def test_rows_that_are_none_are_named(tmp_path: Path) -> None:
         read_cohort(tmp_path)
 
 
+def test_visit_of_a_stranger_is_named() -> None:
+    row = visit_row(0, some_visits()[0][1], describe(SIX), "")
+    with pytest.raises(PersistError, match="no node of the cohort"):
+        Book(MEMBERS, MINUTE).replay([row])
+
+
 def test_part_that_was_never_completed_is_not_read(tmp_path: Path) -> None:
     store = FolderStore(tmp_path, "jsonl")
     store.add("cohort", cohort_rows(MEMBERS))

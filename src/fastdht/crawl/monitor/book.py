@@ -15,6 +15,7 @@ from fastdht.crawl.monitor.settings import Member
 from fastdht.crawl.monitor.store import describe
 from fastdht.crawl.monitor.survival import Survival
 from fastdht.crawl.monitor.visitor import ALIVE, CUT_SHORT, ERROR, OUTCOMES, RENAMED, Visit
+from fastdht.errors import PersistError
 
 NO_VISITS = "no visits"
 READ_COLUMNS = ("round", "t", "ip", "port", "id", "outcome", "seen_id", "unobserved")
@@ -71,13 +72,15 @@ class Book:
             self._ids[visit.node] = visit.seen
 
     def replay(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Take in what `visit_row` wrote."""
+        """Take in what `visit_row` wrote. Raises PersistError for a node that is not in the cohort."""
         numbers = {(where["ip"], where["port"], where["id"]): node
                    for node, where in enumerate(map(describe, self.members))}
         for row in rows:
+            node = numbers.get((row["ip"], row["port"], row["id"]))
+            if node is None or row["outcome"] not in OUTCOMES:
+                raise PersistError(f"parts/visits has a row that fits no node of the cohort: {row}")
             seen = bytes.fromhex(row["seen_id"]) if row["seen_id"] else None
-            visit = Visit(numbers[row["ip"], row["port"], row["id"]], round(row["t"] * SECOND_US), row["outcome"], seen,
-                          0, 0)
+            visit = Visit(node, round(row["t"] * SECOND_US), row["outcome"], seen, 0, 0)
             self.add(row["round"], visit, row["unobserved"] or "")
 
     def finish(self) -> None:

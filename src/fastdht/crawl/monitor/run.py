@@ -43,6 +43,7 @@ SECRET_SIZE = 96
 LATE = 4                    # a round begun so late, a quarter of it, could not be done in time
 PAUSE_S = 0.5               # the time line is looked at so often while nothing is due
 ROWS_AT_ONCE = 10_000
+ENTRIES = 10_000            # nodes that look-ups may begin at: a cohort is in no order, so any part of it will do
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,8 @@ class Monitor:
         followed = self._choose_gone()
         if not self.config.targets and not followed:
             return
-        nodes = NodeCache((each.id, each.endpoint) for each, state in zip(members, states, strict=True) if state == UP)
+        there = (each for each, state in zip(members, states, strict=True) if state == UP)
+        nodes = NodeCache((each.id, each.endpoint) for each in islice(there, ENTRIES))
         jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
             *(partial(self._count_target, lookups, target, nodes) for target in self.config.targets),
             *(partial(self._follow, lookups, node, nodes) for node in followed)]
