@@ -15,6 +15,7 @@ import click
 from fastdht.cli.crawl_census import Rate, census, merge, resume
 from fastdht.cli.crawl_harvest import harvest
 from fastdht.cli.crawl_metadata import metadata
+from fastdht.cli.crawl_monitor import monitor
 from fastdht.cli.crawl_peers import peers
 from fastdht.cli.params import HostPort
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary
@@ -140,5 +141,6 @@ crawl.add_command(census)
 crawl.add_command(harvest)
 crawl.add_command(merge)
 crawl.add_command(metadata)
+crawl.add_command(monitor)
 crawl.add_command(peers)
 crawl.add_command(resume)
