@@ -1,8 +1,7 @@
 """Sampled infohashes: from packed rows to columns and lines, without an object per row. Rate class: batch.
 
 Row layout in samples.pxd (SampleRow, 52 bytes, host order); columns are what Arrow calls buffers, as in rows.pyx.
-An infohash that an answer repeats counts once; samples of a ragged length are none, for nobody knows where one begins.
-Source: BEP 51 (samples, num, interval).
+An infohash that an answer repeats counts once. Source: BEP 51 (samples, num, interval).
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcmp, memcpy, memset
@@ -33,8 +32,6 @@ cdef uint32_t fill_samples(SampleRow* rows, uint32_t room, const Endpoint* endpo
     cdef int64_t interval_s = message.interval if message.present & HAS_INTERVAL else MAX_INTERVAL_S
     cdef const uint8_t* at = message.samples.data
     cdef uint32_t i, j, count = 0
-    if message.samples.size % ID_SIZE:
-        return 0
     for i in range(shown):
         for j in range(count):
             if memcmp(rows[j].info_hash, at, ID_SIZE) == 0:

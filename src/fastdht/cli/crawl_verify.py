@@ -10,7 +10,8 @@ from fastdht.testing.truth import RECORD, read_counters
 
 
 def show_harvest(directory: Path, truth_file: Path, records: bytes, honest: int, *, as_json: bool) -> None:
-    """Compare with the network's `records`, the first `honest` of which tell the truth, FILE.infohashes, and FILE.counters when the network has ended."""
+    """Compare with the network's `records`, the first `honest` of which tell the truth, and with FILE.infohashes, and
+    FILE.counters when the network has ended."""
     hashes = read_hashes(truth_file)
     counters = truth_file.with_name(truth_file.name + ".counters")
     violations = read_counters(counters).violations if counters.exists() else None

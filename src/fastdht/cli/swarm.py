@@ -16,7 +16,7 @@ from fastdht.cli.params import DURATION
 from fastdht.testing.catalog import write_hashes, write_peers
 from fastdht.testing.sessions import write_sessions
 from fastdht.testing.swarm import LIARS, PROFILES, Swarm
-from fastdht.testing.truth import most_asked_ip, write_counters, write_truth
+from fastdht.testing.truth import write_counters, write_truth
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]     # generic only since click 8.3
@@ -108,7 +108,7 @@ def run(network: Swarm, truth_file: Path | None, ending: threading.Event) -> Non
         write_cycles(network, truth_file)
         write_counters(truth_file.with_name(truth_file.name + ".counters"), totals["kernel_drops"],
                        totals["received"], asked, violations=totals.get("interval_violations", 0))
-    print_line({**totals, "max_packets_per_ip": most_asked_ip(network.truth_records, asked),
+    print_line({**totals, "max_packets_per_ip": network.max_packets_per_ip(),
                 "received_by_kind": network.asked_by_kind()})
 
 

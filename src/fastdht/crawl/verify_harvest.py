@@ -69,10 +69,10 @@ def verify_harvest(directory: Path, index: Mapping[bytes, int], holders: Callabl
     found, total = max(summary["found"], 1), summary.get("total")
     return HarvestVerdict(
         coverage=coverage, allowed=allowed, share=coverage / allowed if allowed else 1.0, infohashes=real,
-        existing=len(index), false_hashes=len(seen) - real, misplaced=misplaced, lies=lies, doubled_rows=rows - len(pairs),
-        total_error=total / existing - 1 if total is not None else None, msgs_per_found=summary["sent"] / found,
-        contacts_per_found=summary["contacts"] / found, violations=violations,
-        complete=bool(summary.get("complete")))
+        existing=len(index), false_hashes=len(seen) - real, misplaced=misplaced, lies=lies,
+        doubled_rows=rows - len(pairs), total_error=total / existing - 1 if total is not None else None,
+        msgs_per_found=summary["sent"] / found, contacts_per_found=summary["contacts"] / found,
+        violations=violations, complete=bool(summary.get("complete")))
 
 
 def is_harvest(directory: Path) -> bool:

@@ -53,8 +53,8 @@ class Swarm:
     `rtt="real"` delays answers (median 120 ms). `net` is the range to live in. `torrents` synthetic infohashes have
     peers at the 8 nodes closest to each; with `values_everywhere` any infohash has. About `infohashes` more live in the
     same way, and the share `support` of the nodes gives samples of theirs (BEP 51), anew every `interval_s` seconds.
-    The share `churn` of the nodes come and go, half of their sessions within `session_s` seconds. `node_limit`: how many
-    questions of one address an honest node answers in 10 s; 0: all. Raises ConfigError.
+    The share `churn` of the nodes come and go, half of their sessions within `session_s` seconds. `node_limit`: how
+    many questions of one address an honest node answers in 10 s; 0: all. Raises ConfigError.
     """
 
     def __init__(
@@ -212,6 +212,10 @@ class Swarm:
         """Datagrams received by each contact, in the order of `truth`; exact after `stop`."""
         return memoryview(self._responder.asked(start, self.contacts if count is None else count)).cast("I")
 
+    def max_packets_per_ip(self) -> int:
+        """The most datagrams that one address received, over all its ports."""
+        return self._responder.max_packets_per_ip()
+
     def asked_by_kind(self) -> dict[str, int]:
         """Datagrams received by the contacts of each kind that the network has."""
         asked, first, counts = self.asked(), 0, {}
@@ -226,7 +230,9 @@ class Swarm:
         cycles = self._people.sessions
         if cycles is None:
             return None
-        return Sessions(*self._responder.span_us(), cycles.records(0, self.nodes))
+        records = [cycles.records(first, min(ROWS_AT_ONCE, self.nodes - first))
+                   for first in range(0, self.nodes, ROWS_AT_ONCE)]
+        return Sessions(*self._responder.span_us(), b"".join(records))
 
     @property
     def buffer_bytes(self) -> int:

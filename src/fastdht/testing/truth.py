@@ -142,19 +142,6 @@ def read_counters(path: Path) -> Counters:
     return Counters(drops, received, array("I", data[COUNTERS_HEADER.size :]), violations)
 
 
-def most_asked_ip(records: Callable[[int, int], bytes], asked: memoryview | array[int]) -> int:
-    """The most datagrams that one IP received, over all its ports; `records(start, count)` gives the rows."""
-    per_ip: dict[bytes, int] = {}
-    for first in range(0, len(asked), ROWS_AT_ONCE):
-        counts = asked[first : first + ROWS_AT_ONCE]
-        chunk = records(first, len(counts))
-        for i, count in enumerate(counts):
-            if count:
-                ip = chunk[i * RECORD.size : i * RECORD.size + 4]
-                per_ip[ip] = per_ip.get(ip, 0) + count
-    return max(per_ip.values(), default=0)
-
-
 def has_pyarrow() -> bool:
     try:
         import pyarrow.parquet  # noqa: F401
