@@ -123,6 +123,14 @@ def test_span_when_datagrams_came_then_is_from_the_first_to_the_last() -> None:
     assert (sessions.first_us, sessions.last_us) == (3_000_000, 9_000_000)
 
 
+def test_span_when_nobody_asked_then_is_empty() -> None:
+    with Swarm(50, 3, churn=0.5) as swarm:
+        pass
+    sessions = swarm.sessions()
+    assert sessions is not None
+    assert (sessions.first_us, sessions.last_us) == (0, 0)
+
+
 def test_file_when_written_and_read_then_is_the_same_and_as_documented(tmp_path: Path) -> None:
     swarm, rows = churning(300)
     sessions = swarm.sessions()

@@ -370,7 +370,9 @@ cdef class Responder:
         return totals
 
     def span_us(self) -> tuple:
-        """When the first and the last datagram came, after the start, as sessions count."""
+        """When the first and the last datagram came, after the start, as sessions count; zeros before there was one."""
+        if self.totals.received == 0:
+            return 0, 0
         return self.first_us - self.started_us, self.last_us - self.started_us
 
     def max_packets_per_ip(self) -> int:
