@@ -5,8 +5,10 @@ One schema for all formats; JSONL has the same names and order as Parquet. Compi
 """
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 FORMATS = ("parquet", "jsonl")
 
@@ -69,6 +71,10 @@ METADATA_COLUMNS = (
 )
 
 
+SUMMED = ("found", "contacts", "sent", "answered", "timeouts", "kernel_drops", "renamed", "retries", "found_twice",
+          "not_asked", "elapsed_s")     # over the zones of a crawl
+
+
 @dataclass(frozen=True, slots=True)
 class CrawlResult:
     """What a crawl found and what it cost; all passes together."""
@@ -97,6 +103,11 @@ class CrawlResult:
     not_asked: int = 0          # questions given up at the end: their addresses had too many contacts for their pace
     longest_pause_ms: float = 0.0   # the event loop's worst delay
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What `as_dict` gave."""
+        return cls(**values)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON; figures rounded to what they are worth."""
         values = asdict(self)
@@ -120,3 +131,29 @@ class Progress:
     rate: float                 # packets/s since the last report
     found_rate: float
     kernel_drops: int
+    zone: str = ""              # which of how many, as 3/256; empty where there is one
+
+    def after(self, done: Progress | None, zone: str) -> Progress:
+        """This state with what earlier zones came to added."""
+        if done is None:
+            return replace(self, zone=zone)
+        names = ("elapsed_s", "found", "sent", "answered", "contacts", "kernel_drops")
+        return replace(self, zone=zone, **{name: getattr(self, name) + getattr(done, name) for name in names})
+
+
+def combine(results: Sequence[CrawlResult], reason: str = "", workers: int = 1) -> CrawlResult:
+    """The results of several zones, crawled so many at a time, as one; `reason` is why not all were crawled."""
+    totals: dict[str, Any] = {name: sum(getattr(each, name) for each in results) for name in SUMMED}
+    filtered: Counter[str] = Counter()
+    for each in results:
+        filtered.update(each.filtered)
+    totals["elapsed_s"] /= workers
+    elapsed = max(totals["elapsed_s"], 1e-6)
+    reasons = [each.reason for each in results if each.reason] + [reason] * bool(reason)
+    return replace(
+        results[0] if results else CrawlResult(0, 0, 0, 0, 0), **totals, filtered=dict(filtered),
+        msgs_per_found=totals["sent"] / totals["found"] if totals["found"] else 0.0,
+        rpc_per_s=totals["answered"] / elapsed, found_per_s=totals["found"] / elapsed,
+        max_packets_per_ip=max((each.max_packets_per_ip for each in results), default=0),
+        longest_pause_ms=max((each.longest_pause_ms for each in results), default=0.0),
+        complete=not reasons, reason=reasons[0] if reasons else "")
