@@ -118,18 +118,23 @@ def report(directory: Path, out: Path | None) -> None:
 def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
     from fastdht.cli.crawl_verify import show_harvest
+    from fastdht.testing.sessions import read_sessions
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
     truth = read_truth(truth_file)
     if is_harvest(directory):
-        show_harvest(directory, truth_file, truth.records, as_json=as_json)
+        show_harvest(directory, truth_file, truth.records, truth.nodes, as_json=as_json)
         return
-    verdict = compare(directory, truth.keys(REACHABLE), truth.keys(ANSWERS))
+    sessions = read_sessions(truth_file)
+    always, partly = sessions.split(truth) if sessions is not None else (truth.keys(REACHABLE), set())
+    verdict = compare(directory, always, truth.keys(ANSWERS), partly)
     if as_json:
         emit_json(verdict.as_dict())
         return
     print_summary(f"{directory} against {truth_file}", [
         Row("recall", percent(verdict.recall), f"{count(verdict.missed)} of {count(verdict.reachable)} nodes missed"),
+        *([Row("came or went", count(verdict.part_time), f"nodes, {count(verdict.part_time_found)} of them found")]
+          if verdict.part_time else []),
         Row("precision", percent(verdict.precision), f"{count(verdict.false_rows)} of {count(verdict.found)} false"),
         Row("messages per found node", f"{verdict.msgs_per_found:.3f}"),
         Row("BEP 42", percent(verdict.bep42_share), "of the found ids fit their address"),
