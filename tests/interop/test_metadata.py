@@ -1,12 +1,14 @@
-"""Metadata fetched from real torrents that libtorrent seeds, among dead peers and peers that lie."""
+"""Metadata fetched from real torrents that libtorrent and Transmission seed, among dead peers and peers that lie."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import random
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from fastdht.crawl.metadata.bulk import MetadataRecord, MetadataRun, Wanted
 from fastdht.crawl.metadata.fetch import Fetcher, FetchConfig
 from fastdht.types import Endpoint, InfoHash
 from tests.conftest import SEED
+from tests.interop.conftest import demand
+from tests.interop.peers.process import until
+from tests.interop.peers.transmission import Transmission
 
 lt = pytest.importorskip("libtorrent", reason="libtorrent is not installed: pip install 'fastdht[interop]'")
 pytestmark = pytest.mark.interop
@@ -26,6 +31,9 @@ SETTINGS = {"enable_dht": False, "enable_lsd": False, "enable_upnp": False, "ena
             "listen_interfaces": "127.77.0.1:0", "alert_mask": 0, "active_seeds": -1, "active_limit": -1,
             "connections_limit": 500, "allow_multiple_connections_per_ip": True}
 CONFIG = FetchConfig(connect_s=1.0, silence_s=2.0, stagger_s=0.2, per_ip=50)
+# Transmission shakes hands with one connection of an address at a time, and takes seconds for a piece of metadata.
+PATIENT = replace(CONFIG, silence_s=10.0, per_ip=1)
+AT_TRANSMISSION = 5         # torrents that it works on at a time, by default
 
 
 def make_torrents(count: int) -> dict[bytes, bytes]:
@@ -76,14 +84,14 @@ def dead_endpoint() -> Endpoint:
         return Endpoint("127.77.0.3", probe.getsockname()[1])
 
 
-async def collect(wanted: list[Wanted]) -> dict[str, tuple[MetadataRecord, bytes | None]]:
+async def collect(wanted: list[Wanted], config: FetchConfig = CONFIG) -> dict[str, tuple[MetadataRecord, bytes | None]]:
     kept: dict[str, tuple[MetadataRecord, bytes | None]] = {}
 
     def keep(record: MetadataRecord, metadata: bytes | None) -> None:
         assert record.info_hash not in kept
         kept[record.info_hash] = record, metadata
 
-    summary = await MetadataRun(CONFIG, keep, parallel=20).run(wanted)
+    summary = await MetadataRun(config, keep, parallel=20).run(wanted)
     assert summary.hashes == len(wanted) == len(kept)
     return kept
 
@@ -103,6 +111,35 @@ async def test_every_seeded_torrent_is_fetched_past_dead_and_lying_peers(
         assert record.name == bencode.decode(encoded)[b"name"].decode()
         assert record.client is not None
         assert "libtorrent" in record.client
+
+
+@pytest.fixture
+def transmission(tmp_path: Path) -> Iterator[tuple[dict[bytes, bytes], Endpoint]]:
+    """A daemon that has torrents, none of their data."""
+    demand("transmission")
+    torrents = make_torrents(AT_TRANSMISSION)
+    daemon = Transmission("127.77.0.5", tmp_path / "transmission")
+    daemon.start([])
+    try:
+        for encoded in torrents.values():
+            metainfo = base64.b64encode(b"d4:info" + encoded + b"e").decode()
+            added = until(lambda metainfo=metainfo: daemon.rpc("torrent-add", metainfo=metainfo), "transmission listens")
+            assert added["result"] == "success", added
+        yield torrents, daemon.endpoint
+    finally:
+        daemon.stop()
+
+
+@pytest.mark.asyncio
+async def test_torrents_of_transmission_are_fetched_among_dead_peers(
+        transmission: tuple[dict[bytes, bytes], Endpoint]) -> None:
+    torrents, seed = transmission
+    kept = await collect([Wanted(InfoHash(key), (dead_endpoint(), seed)) for key in torrents], PATIENT)
+    for key, encoded in torrents.items():
+        record, metadata = kept[key.hex()]
+        assert (record.status, metadata) == ("ok", encoded), record
+        assert record.client is not None
+        assert "Transmission" in record.client
 
 
 @pytest.mark.asyncio
