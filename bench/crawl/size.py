@@ -14,6 +14,7 @@ import json
 import random
 import statistics
 import time
+from typing import Any
 
 from fastdht.crawl import CrawlConfig
 from fastdht.crawl.size_run import SizeConfig, SizeCrawl
@@ -22,9 +23,9 @@ from fastdht.testing.swarm import Swarm
 SPREAD = 0.2
 
 
-def run_seed(seed: int, nodes: int, profile: str) -> dict[str, object]:
+def run_seed(seed: int, nodes: int, profile: str, adversaries: float) -> dict[str, Any]:
     truth = round(nodes * random.Random(seed).uniform(1 - SPREAD, 1 + SPREAD))
-    with Swarm(truth, seed, profile=profile) as swarm:
+    with Swarm(truth, seed, profile=profile, adversaries=adversaries) as swarm:
         started = time.perf_counter()
         config = CrawlConfig(bootstrap=tuple(swarm.bootstrap), allow_net=("127.0.0.0/8",), rate=0.0, per_ip_rate=0.0,
                              timeout_s=0.3, seed=seed, max_contacts=200_000)
@@ -34,10 +35,10 @@ def run_seed(seed: int, nodes: int, profile: str) -> dict[str, object]:
     return {"seed": seed, "truth": truth, "seconds": seconds, "drops": drops, **result}
 
 
-def describe(rows: list[dict[str, object]], method: str, target: float) -> str:
+def describe(rows: list[dict[str, Any]], method: str, target: float) -> str:
     errors, held = [], 0
     for row in rows:
-        guess = row["methods"].get(method)      # type: ignore[attr-defined]
+        guess = row["methods"].get(method)
         if guess is None:
             continue
         errors.append(guess["nodes"] / row["truth"] - 1)
@@ -54,11 +55,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--nodes", type=int, default=200_000)
     parser.add_argument("--profile", default="hard")
+    parser.add_argument("--adversaries", type=float, default=0.0)
     parser.add_argument("--rows", default="", help="file for a JSON line per run")
     options = parser.parse_args()
     rows = []
     for seed in range(options.first, options.first + options.seeds):
-        row = run_seed(seed, options.nodes, options.profile)
+        row = run_seed(seed, options.nodes, options.profile, options.adversaries)
         rows.append(row)
         if options.rows:
             with open(options.rows, "a", encoding="utf-8") as file:
@@ -68,9 +70,9 @@ def main() -> None:
     for method in ("zone", "closest", "recapture"):
         print(describe(rows, method, 0.03))
     sent = [row["sent"] for row in rows]
-    print(f"messages: median {statistics.median(sent):.0f}, most {max(sent)}; "     # type: ignore[type-var]
-          f"seconds: median {statistics.median(row['seconds'] for row in rows):.1f}; "  # type: ignore[type-var,misc]
-          f"kernel drops: {sum(row['drops'] + row['kernel_drops'] for row in rows)}")  # type: ignore[operator,misc]
+    print(f"messages: median {statistics.median(sent):.0f}, most {max(sent)}; "
+          f"seconds: median {statistics.median(row['seconds'] for row in rows):.1f}; "
+          f"kernel drops: {sum(row['drops'] + row['kernel_drops'] for row in rows)}")
 
 
 if __name__ == "__main__":

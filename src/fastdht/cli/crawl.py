@@ -16,6 +16,7 @@ from fastdht.cli.crawl_census import Rate, census, merge, resume
 from fastdht.cli.crawl_harvest import harvest
 from fastdht.cli.crawl_metadata import metadata
 from fastdht.cli.crawl_peers import peers
+from fastdht.cli.crawl_size import size
 from fastdht.cli.params import HostPort
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary
 from fastdht.config import public_bootstrap
@@ -116,12 +117,16 @@ def report(directory: Path, out: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
-    from fastdht.cli.crawl_verify import show_harvest
+    from fastdht.cli.crawl_verify import show_harvest, show_size
+    from fastdht.crawl.size_verify import is_size
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
     truth = read_truth(truth_file)
     if is_harvest(directory):
         show_harvest(directory, truth_file, truth.records, as_json=as_json)
+        return
+    if is_size(directory):
+        show_size(directory, truth_file, len(truth.keys(REACHABLE)), as_json=as_json)
         return
     verdict = compare(directory, truth.keys(REACHABLE), truth.keys(ANSWERS))
     if as_json:
@@ -142,3 +147,4 @@ crawl.add_command(merge)
 crawl.add_command(metadata)
 crawl.add_command(peers)
 crawl.add_command(resume)
+crawl.add_command(size)

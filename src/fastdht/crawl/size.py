@@ -36,8 +36,8 @@ ASSUMPTIONS = {
     ),
     "recapture": (
         "ids are spread evenly over zones",
-        "the lookups that check a zone find nodes independently of the crawl of it, and every node is as easy to find: "
-        "nodes that few others know make it too low",
+        "the lookups that check a zone find nodes independently of the crawl of it",
+        "every node is as easy to find: those that few others know make it too low",
     ),
 }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -33,6 +34,7 @@ from fastdht.crawl.size import (
     widening,
 )
 from fastdht.crawl.size_lookups import Lookups
+from fastdht.crawl.size_verify import MODE
 from fastdht.crawl.zones import MAX_BITS, Zone
 from fastdht.engine.clock import monotonic_us
 from fastdht.engine.names import HostList
@@ -48,7 +50,8 @@ CHECKS_OF_ALL = 16          # lookups that check the one zone of a small network
 MARGIN = 1.9                # times the nodes that the target needs just so: runs differ, and corrections cost
 MSGS_A_LOOKUP = 40
 MSGS_A_NODE = 3.1           # two questions, and the dead; where it is more, zones are left out
-SPARE_MSGS = 1.19           # of the budget, over what is expected: lookups, and zones larger than others
+SPARE_MSGS = 1.08           # of what is expected, for zones larger than others …
+SPARE_LOOKUPS = 70          # … and lookups, however little is wanted
 SPARE_A_ZONE = 1.1          # a zone is begun where so much more than it should cost is left
 ZONES_AT_ONCE = 4
 FOUND_FLAG = 0x10           # RecordFlag of _ext/questions.pxd …
@@ -85,7 +88,7 @@ class SizeConfig:
 
     @property
     def budget(self) -> int:
-        return self.max_msgs or math.ceil(MSGS_A_NODE * SPARE_MSGS * self.wanted)
+        return self.max_msgs or math.ceil(MSGS_A_NODE * SPARE_MSGS * self.wanted) + SPARE_LOOKUPS * MSGS_A_LOOKUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class SizeResult:
         guess = self.estimate.as_dict() if self.estimate is not None else {"nodes": None, "low": None, "high": None}
         total = self.count
         return {
-            **guess, "ci": self.ci, "method": self.method,
+            "mode": MODE, **guess, "ci": self.ci, "method": self.method,
             "methods": {name: {**each.as_dict(), "assumptions": list(ASSUMPTIONS[name])}
                         for name, each in self.methods.items()},
             "zones": list(self.zones), "share": self.share, "found": total.found, "alive": round(alive(total)),
@@ -136,6 +139,7 @@ class Known:
     distances: list[int] = field(default_factory=list)
     lookups: int = 0
     sent: int = 0
+    sent_in_zones: int = 0
     answered: int = 0
     running: int = 0            # messages that crawls under way are expected to send
     max_packets_per_ip: int = 0
@@ -214,13 +218,14 @@ class SizeCrawl:
             return
         mean = alive(sum(known.counts, ZoneCount(0))) / len(known.counts)
         number = math.ceil(self.config.wanted / max(mean, 1))
-        await self._count_batch(zones[FIRST_ZONES:number], round(MSGS_A_NODE * mean))
+        await self._count_batch(zones[FIRST_ZONES:number], round(known.sent_in_zones / len(known.counts)))
 
     async def _count_batch(self, zones: Sequence[Zone], expected: int) -> None:
         each = 0 if self.config.method == "zone" else CHECKS_OF_ALL if not self._known.bits else 1
         starts = {zone: draw_inside(self._rng, zone) for zone in zones}
         checks = {zone: [draw_inside(self._rng, zone) for _ in range(each)] for zone in zones}
-        reports = await self._look_up([*starts.values(), *(target for targets in checks.values() for target in targets)])
+        inside = [target for targets in checks.values() for target in targets]
+        reports = await self._look_up([*starts.values(), *inside])
         at_once = 1 if self.config.crawl.bind.port else ZONES_AT_ONCE
         turns = asyncio.Semaphore(at_once)
         async with asyncio.TaskGroup() as group:
@@ -246,6 +251,7 @@ class SizeCrawl:
                 self._crawls.discard(crawl)
                 known.running -= expected
         known.sent += result.sent
+        known.sent_in_zones += result.sent
         known.answered += result.answered
         known.kernel_drops += result.kernel_drops
         known.max_packets_per_ip = max(known.max_packets_per_ip, result.max_packets_per_ip)
@@ -270,19 +276,23 @@ class SizeCrawl:
         entries = save_records(crawl.frontier, family, 0, crawl.config.max_contacts)
         size = entry_size(crawl.frontier, family)
         seeds = set(HostList(crawl.config.bootstrap).numeric())
-        found = set()
+        found: set[bytes] = set()
         named = [0] * 256
         for at in range(0, len(entries), size):
-            if not entries[at + STATE_AT] & FOUND_FLAG:
-                continue
-            found.add(entries[at:at + ID_SIZE])
-            port = int.from_bytes(entries[at + PORT_AT:at + PORT_AT + 2], "little")
-            if entries[at + ADDRESS_AT:at + size - 2] + port.to_bytes(2, "big") not in seeds:  # named by nobody at first
+            node_id = entries[at:at + ID_SIZE]
+            if not entries[at + STATE_AT] & FOUND_FLAG or node_id in found:
+                continue                # one id at many addresses counts once
+            found.add(node_id)
+            port = int.from_bytes(entries[at + PORT_AT:at + PORT_AT + 2], sys.byteorder)
+            # a seed is known before anybody names it
+            if entries[at + ADDRESS_AT:at + size - 2] + port.to_bytes(2, "big") not in seeds:
                 named[entries[at + size - 1]] += 1
-        nodes, answered = crawl.totals("found", "answered")
+        nodes, answered, inventors = crawl.totals("found", "answered", "filtered_changed_id")
         checked = {bytes(each.contact.id) for check in checks for each in check.closest if each.contact.id in zone}
-        return ZoneCount(nodes, named[1], named[2], nodes, min(nodes, max(0, answered - nodes)), len(checked),
-                         len(checked & found))
+        # from outside the zone, the way in would count as answers; who invents ids answers twice and is no node
+        again = nodes if crawl.config.bootstrap != self.config.crawl.bootstrap or not zone.bits else 0
+        return ZoneCount(len(found), named[1], named[2], again, min(again, max(0, answered - nodes - 2 * inventors)),
+                         len(checked), len(checked & found))
 
     def _summarize(self, elapsed_s: float) -> SizeResult:
         known, ci = self._known, self.config.ci
