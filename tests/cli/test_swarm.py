@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fastdht.testing.sessions import read_sessions
+from fastdht.testing.swarm import LIARS
 from fastdht.testing.truth import read_counters, read_truth
 from tests.oracle import wire
 
@@ -49,6 +51,38 @@ def test_swarm_when_told_to_end_then_has_written_truth_and_counters(tmp_path: Pa
     assert (counters.received, counters.kernel_drops) == (asked, totals["kernel_drops"])
 
 
+def test_swarm_when_it_ends_then_says_what_each_kind_received_and_when_somebody_asked(tmp_path: Path) -> None:
+    truth_file = tmp_path / "truth"
+    process = subprocess.Popen([*COMMAND, "--nodes", "300", "--adversaries", "30%", "--churn", "50%", "--session", "90s",
+                                "--ids-per-ip", "5", "--node-limit", "1", "--truth", str(truth_file)],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        before = read_sessions(truth_file)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(5)
+            ip, _, port = ready["bootstrap"][0].partition(":")
+            client.sendto(wire.query(b"ping"), (ip, int(port)))
+            client.recvfrom(2_048)
+            client.sendto(wire.query(b"ping"), (ip, int(port)))     # its answer is one too many
+        process.send_signal(signal.SIGTERM)
+        totals = json.loads(process.stdout.readline())
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    after = read_sessions(truth_file)
+    assert before is not None and after is not None
+    assert (before.first_us, before.last_us) == (0, 0)
+    assert 0 < after.first_us <= after.last_us < 60_000_000
+    assert after.records == before.records
+    assert 100 < len(after.records) // 16 < 200
+    assert totals["received"] == totals["received_by_kind"]["honest"]
+    assert totals["muted"] == totals["received"] - 1
+    assert {row.kind for row in read_truth(truth_file).rows()} == {"honest", *LIARS}
+
+
 def ask_until_answered(client: socket.socket, endpoint: tuple[str, int]) -> int:
     for asked in range(1, 50):                      # some are lost: the profile says so
         client.sendto(wire.query(b"ping"), endpoint)
@@ -69,6 +103,9 @@ def ask_until_answered(client: socket.socket, endpoint: tuple[str, int]) -> int:
     (["--nodes", "9", "--adversaries", "lots"], "'lots' is no share"),
     (["--nodes", "9", "--adversaries", "-1"], "-1 is outside 0 to 1000%"),
     (["--nodes", "9", "--adversaries", "5%", "--ring", "3"], "not both"),
+    (["--nodes", "9", "--churn", "101%"], "churn 1.01"),
+    (["--nodes", "9", "--session", "0s"], "sessions of 0.0 s"),
+    (["--nodes", "9", "--node-limit", "-1"], "-1 is not in the range"),
     (["--nodes", "9", "--net", "10.0.0.0/8"], "not under 127.0.0.0/8"),
     (["--nodes", "9", "--loss", "100%"], "loss 1"),
 ])

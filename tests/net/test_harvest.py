@@ -17,7 +17,7 @@ from fastdht.crawl.verify_harvest import HarvestVerdict, place_of, verify_harves
 from fastdht.engine.clock import monotonic_us, wall_s
 from fastdht.errors import ConfigError
 from fastdht.testing.catalog import HashTruth
-from fastdht.testing.swarm import Swarm
+from fastdht.testing.swarm import LIARS, Swarm
 from fastdht.testing.truth import RECORD
 
 DAY_US = 86_400 * SECOND_US
@@ -48,7 +48,7 @@ def judge(network: Swarm, folder: Path) -> HarvestVerdict:
     records = network.truth_records(0, network.contacts)
     places = {place_of(records[i:i + 6]): i // RECORD.size for i in range(0, len(records), RECORD.size)}
     return verify_harvest(folder, truth.index(), truth.holders, truth.allowed(), places,
-                          network.counters()["interval_violations"])
+                          network.counters()["interval_violations"], network.nodes)
 
 
 def test_harvest_of_a_hard_network_sees_what_one_sweep_can(tmp_path: Path) -> None:
@@ -75,6 +75,20 @@ def test_harvest_of_a_clean_network_asks_each_node_once_for_samples(tmp_path: Pa
     assert result.counts["sample_queries"] == 2000
     assert verdict.share >= 0.99
     assert verdict.violations == 0
+
+
+def test_harvest_among_liars_estimates_the_total_and_tells_their_rows_apart(tmp_path: Path) -> None:
+    liars = {name: 80 for name in LIARS if name.endswith(("num", "interval", "samples"))}
+    with Swarm(8000, 6, infohashes=160_000, adversaries=liars) as network:
+        result = harvest(network, tmp_path, MemoryLedger(offset_us()))
+        verdict = judge(network, tmp_path)
+    assert len(liars) == 5
+    assert result.counts["num_sum"] > 50_000_000        # what is told cannot be believed
+    assert result.estimate.doubted == pytest.approx(80, abs=3)
+    assert verdict.total_error == pytest.approx(0, abs=0.1)
+    assert (verdict.misplaced, verdict.violations, verdict.doubled_rows) == (0, 0, 0)
+    assert 0 < verdict.false_hashes <= 80 * 20          # those invented; of the ragged none is read
+    assert verdict.lies == pytest.approx(80 * (20 + 20 + 20 + 1), rel=0.3)
 
 
 def test_next_run_asks_nobody_again(tmp_path: Path) -> None:

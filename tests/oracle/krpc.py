@@ -12,7 +12,7 @@ METHODS = ("ping", "find_node", "get_peers", "announce_peer", "get", "put", "sam
 REASONS = {"syntax": "bad syntax", "depth": "too deep", "tokens": "too many tokens"}
 STRINGS = {"token": b"token", "salt": b"salt"}
 SIZED = {"id": (b"id", 20), "key": (b"k", 32), "signature": (b"sig", 64), "peer_filter": (b"BFpe", 256)}
-RUNS = {"nodes": (b"nodes", 26), "nodes6": (b"nodes6", 38), "samples": (b"samples", 20)}
+RUNS = {"nodes": (b"nodes", 26), "nodes6": (b"nodes6", 38)}
 NUMBERS = {"port": b"port", "seq": b"seq", "cas": b"cas", "num": b"num", "interval": b"interval"}
 FLAGS = {"implied_port": b"implied_port", "seed": b"seed", "noseed": b"noseed", "scrape": b"scrape"}
 
@@ -106,6 +106,8 @@ def body_slots(body: Value, family: int) -> dict[str, Any]:
     for name, (key, record) in RUNS.items():
         run = string(body, key)
         slots[name] = None if run is None else run[:len(run) // record * record]
+    samples = string(body, b"samples")
+    slots["samples"] = b"" if samples is not None and len(samples) % 20 else samples
     filters = next((value for key, value in body.pairs if key in (b"BFsd", b"BFse")), None)
     slots["seed_filter"] = sized(filters.content, 256) if filters is not None and filters.kind == "s" else None
     slots["target"] = sized(string(body, b"target"), 20) or sized(string(body, b"info_hash"), 20)

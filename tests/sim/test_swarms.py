@@ -161,7 +161,8 @@ def samples_of(numbers) -> bytes:
 def test_sample_when_nodes_answer_as_bep_51_says_and_otherwise_then_read_leniently(fastdht_seed):
     extras = [
         {"samples": samples_of(range(3)), "num": 3, "interval": 300},
-        {"samples": samples_of(range(2, 5)) + b"ragged", "num": 10**6, "interval": 10**9},
+        {"samples": samples_of(range(2, 5)), "num": 10**6, "interval": 10**9},
+        {"samples": samples_of(range(5, 8)) + b"ragged", "num": 3, "interval": 9},     # where does one begin?
         {"samples": b"", "num": 0, "interval": 21_600},
         {"samples": samples_of([9]), "num": -4, "interval": -1},
         {"samples": samples_of([9])},
@@ -178,14 +179,15 @@ def test_sample_when_nodes_answer_as_bep_51_says_and_otherwise_then_read_lenient
 
     found, contacts, before, after = simulate(main, fastdht_seed)
     nodes = {each.contact: each for each in found.nodes}
-    assert set(nodes) == set(contacts[:5])
-    assert [nodes[contact].num for contact in contacts[:5]] == [3, 10**6, 0, None, None]
-    assert [nodes[contact].interval for contact in contacts[:5]] == [300, 21_600, 21_600, 0, 0]
+    assert set(nodes) == set(contacts[:6])
+    assert [nodes[contact].num for contact in contacts[:6]] == [3, 10**6, 3, 0, None, None]
+    assert [nodes[contact].interval for contact in contacts[:6]] == [300, 21_600, 9, 21_600, 0, 0]
     assert nodes[contacts[1]].samples == tuple(builders.info_hash(number) for number in range(2, 5))
+    assert nodes[contacts[2]].samples == ()
     assert set(found.info_hashes) == {builders.info_hash(number) for number in (0, 1, 2, 3, 4, 9)}
     assert len(found.info_hashes) == 6
     assert before + 300 <= nodes[contacts[0]].not_before <= after + 300
-    assert found.lookup.responses == 6
+    assert found.lookup.responses == 7
 
 
 def test_sample_when_one_node_is_named_then_only_it_is_asked(fastdht_seed):

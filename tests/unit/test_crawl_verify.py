@@ -48,6 +48,20 @@ def test_verdict_of_a_zone_asks_only_for_the_zone(tmp_path: Path) -> None:
     assert verify(tmp_path, reachable, reachable).recall == 0.5
 
 
+def test_verdict_tells_those_who_came_or_went_apart(tmp_path: Path) -> None:
+    write_crawl(tmp_path, [key(1), key(2), key(3)])
+    stayed, part_time = {key(1), key(4)}, {key(2), key(3), key(5)}
+    verdict = verify(tmp_path, stayed, stayed | part_time, part_time)
+    assert (verdict.recall, verdict.precision, verdict.reachable) == (0.5, 1.0, 2)
+    assert (verdict.part_time, verdict.part_time_found) == (3, 2)
+
+
+def test_verdict_of_a_zone_limits_who_came_or_went(tmp_path: Path) -> None:
+    write_crawl(tmp_path, [key(1, 0xA0)], zone="a/4")
+    verdict = verify(tmp_path, set(), {key(1, 0xA0)}, {key(1, 0xA0), key(2, 0xB0)})
+    assert (verdict.part_time, verdict.part_time_found) == (1, 1)
+
+
 def test_verdict_tells_the_share_of_secure_ids(tmp_path: Path) -> None:
     endpoint = bytes([1, 2, 3, 4]) + (6881).to_bytes(2, "big")
     keys = [endpoint + secure_id(endpoint, 1), key(1), key(2), key(3)]

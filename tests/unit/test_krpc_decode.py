@@ -157,6 +157,11 @@ def test_decode_of_ragged_nodes6_keeps_whole_records(length: int, whole: int) ->
     assert slots(response(b"6:nodes6%d:%b" % (length, b"n" * length)))["nodes6"] == b"n" * whole
 
 
+@pytest.mark.parametrize(("length", "whole"), [(0, 0), (7, 0), (20, 20), (33, 0), (393, 0), (400, 400)])
+def test_decode_of_ragged_samples_counts_them_as_none(length: int, whole: int) -> None:
+    assert slots(response(b"7:samples%d:%b" % (length, b"n" * length)))["samples"] == b"n" * whole
+
+
 V4, V4B, V4C = b"abcdef", b"ghijkl", b"mnopqr"
 V6, V6B = b"ABCDEFGHIJKLMNOPQR", b"abcdefghijklmnopqr"
 

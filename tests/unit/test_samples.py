@@ -127,20 +127,58 @@ def test_estimate_of_a_known_network_is_close(replicas: int, share: float) -> No
     for number in range(existing):
         for node in rng.sample(range(nodes), replicas):
             held[node].append(number.to_bytes(20, "big"))
-    tally, num_sum, samplers = SampleTally(), 0, 0
+    tally, samplers = SampleTally(), 0
     for hashes in held:
         if rng.random() > share:
             continue
         samplers += 1
-        num_sum += len(hashes)
         told = rng.sample(hashes, min(20, len(hashes)))
         tally.add(b"".join(ROW.pack(each, bytes(16), len(hashes), 0, 0, 1, len(told)) for each in told))
-    guess = estimate(tally.sums(), nodes=nodes, samplers=samplers, num_sum=num_sum)
+    guess = estimate(tally.sums(), nodes=nodes, samplers=samplers)
     assert guess.total == pytest.approx(existing, rel=0.05)
     assert guess.replicas == pytest.approx(replicas, rel=0.08)
     assert guess.total_chao2 is not None and guess.infohashes < guess.total_chao2 < 1.05 * existing
 
 
 def test_estimate_of_nothing_says_nothing() -> None:
-    guess = estimate(SampleTally().sums(), nodes=10, samplers=0, num_sum=0)
+    guess = estimate(SampleTally().sums(), nodes=10, samplers=0)
     assert (guess.infohashes, guess.total, guess.coverage, guess.total_chao2) == (0, None, None, None)
+
+
+def log_normal_network(rng: random.Random, nodes: int) -> list[tuple[int, list[bytes]]]:
+    """Each node's num and what it shows: infohashes on five nodes each, of which some have far more than others."""
+    weights = [rng.lognormvariate(0, 1) for _ in range(nodes)]
+    held: list[list[bytes]] = [[] for _ in range(nodes)]
+    for number in range(20 * nodes):
+        for node in set(rng.choices(range(nodes), weights, k=5)):
+            held[node].append(number.to_bytes(20, "big"))
+    return [(len(hashes), rng.sample(hashes, min(20, len(hashes)))) for hashes in held]
+
+
+def estimated_total(answers: list[tuple[int, list[bytes]]]) -> tuple[float, int]:
+    tally = SampleTally()
+    for at in range(0, len(answers), 500):
+        tally.add(b"".join(ROW.pack(each, bytes(16), num, 0, 0, 1, len(shown))
+                           for num, shown in answers[at:at + 500] for each in shown))
+    guess = estimate(tally.sums(), nodes=len(answers), samplers=len(answers))
+    assert guess.total is not None
+    return guess.total, guess.doubted
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_estimate_among_nodes_that_say_billions_is_as_without_them(seed: int) -> None:
+    rng = random.Random(seed)
+    honest = log_normal_network(rng, 2000)
+    total, doubted = estimated_total(honest)
+    assert doubted <= 2
+    liars = [(1 << 20, shown) for _, shown in honest[:100]]
+    poisoned, doubted = estimated_total(rng.sample(honest[100:] + liars, 2000))
+    assert 100 <= doubted <= 102
+    assert poisoned == pytest.approx(total, rel=0.05)
+
+
+def test_estimate_where_all_store_alike_doubts_who_says_far_more() -> None:
+    shown = [random.Random(1).randbytes(20)]
+    assert estimated_total([(100, shown)] * 99 + [(1 << 20, shown)])[1] == 1
+    assert estimated_total([(100, shown)] * 99 + [(500, shown)])[1] == 0
+    assert estimated_total([(100, shown)] * 9 + [(1 << 20, shown)])[1] == 0     # too few to say what is usual

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fastdht.testing.catalog import HASH_ROW
 from fastdht.testing.swarm import LIARS, Swarm
 from fastdht.testing.truth import TruthRow
 from tests.oracle import wire
@@ -15,6 +16,7 @@ ASKER = ("127.0.0.1", 40_000)
 ASKER_ID = b"asker of the testbed"
 TARGET = b"\x00" * 18 + b"\x01\xff"
 AFTER_TARGET = b"\x00" * 18 + b"\x02\x00"
+WINDOW_US = 10_000_000
 QUERY = wire.query(b"find_node", target=TARGET)
 
 
@@ -155,8 +157,87 @@ def test_liar_when_asked_anything_then_answers_at_most_twice(kind: str, query: b
 def test_liar_when_asked_again_then_lies_the_same(kind: str) -> None:
     swarm, _, row = liar(kind)
     again, _, _ = liar(kind)
-    assert ask_any(swarm, row) == ask_any(swarm, row) == ask_any(again, row)
+    assert ask_any(swarm, row, 0) == ask_any(swarm, row, WINDOW_US) == ask_any(again, row, 0) != []
 
 
-def ask_any(swarm: Swarm, row: TruthRow) -> list[Any]:
-    return swarm.handle(QUERY, ASKER, (row.ip, row.port))
+def ask_any(swarm: Swarm, row: TruthRow, now_us: int) -> list[Any]:
+    return swarm.handle(QUERY, ASKER, (row.ip, row.port), now_us)
+
+
+def test_limited_when_asked_again_then_is_silent_until_ten_seconds_have_passed() -> None:
+    swarm, _, row = liar("limited")
+    times_s = (5.0, 5.1, 14.999, 15.0, 24.0, 25.0)
+    assert [len(ask_any(swarm, row, round(s * 1_000_000))) for s in times_s] == [1, 0, 0, 1, 0, 1]
+    assert swarm.counters()["muted"] == 3
+
+
+def test_limited_when_another_address_asks_then_answers_it() -> None:
+    swarm, _, row = liar("limited")
+    for last in (1, 2, 3):
+        assert len(swarm.handle(QUERY, (f"127.0.0.{last}", 40_000), (row.ip, row.port))) == 1
+        assert swarm.handle(QUERY, (f"127.0.0.{last}", 40_001), (row.ip, row.port)) == []
+
+
+def test_honest_node_when_limited_then_answers_as_often_as_told() -> None:
+    swarm = Swarm(50, 1, PORT, node_limit=3)
+    first, second = swarm.truth(0, 2)
+    for row in (first, second):
+        assert [len(ask_any(swarm, row, 0)) for _ in range(5)] == [1, 1, 1, 0, 0]
+    assert swarm.counters()["muted"] == 4
+
+
+def test_limit_when_more_ask_than_it_remembers_then_forgets_and_goes_on() -> None:
+    swarm = Swarm(2, 1, PORT, node_limit=1)
+    row = next(swarm.truth())
+    for asker in range(150_000):
+        source = f"10.{asker >> 16}.{asker >> 8 & 255}.{asker & 255}"
+        assert len(swarm.handle(QUERY, (source, 9), (row.ip, row.port))) == 1
+    # Sets of four with a mean of 0.57 askers: 81 of 262,144 are expected to have five.
+    assert 20 < swarm.counters()["limits_forgotten"] < 300
+
+
+def sampled(kind: str) -> list[dict[bytes, Any]]:
+    """What four liars of a kind answer to sample_infohashes, and four honest nodes that support it."""
+    swarm = Swarm(500, 1, PORT, adversaries={kind: 4}, infohashes=20_000, support=1.0)
+    rows = list(swarm.truth())
+    query = wire.query(b"sample_infohashes", target=TARGET)
+    return [wire.decode(ask(swarm, row, query))[b"r"] for row in [*rows[-4:], *rows[:4]]]
+
+
+def test_huge_num_when_sampled_then_says_a_billion_or_more() -> None:
+    told = [answer[b"num"] for answer in sampled("huge-num")]
+    assert set(told[:4]) == {10**9, 1 << 62}
+    assert max(told[4:]) < 10_000
+
+
+def test_odd_interval_when_sampled_then_tells_none_that_bep_51_allows() -> None:
+    told = [answer[b"interval"] for answer in sampled("odd-interval")]
+    assert sorted(told[:4]) == [-1, 0, 7 * 86_400, 1 << 62]
+    assert told[4:] == [21_600] * 4
+
+
+def test_ragged_samples_when_sampled_then_are_no_multiple_of_20() -> None:
+    sizes = [len(answer[b"samples"]) for answer in sampled("ragged-samples")]
+    assert [size % 20 for size in sizes] == [13] * 4 + [0] * 4
+
+
+def test_invented_samples_when_sampled_then_nobody_stores_them() -> None:
+    swarm = Swarm(500, 1, PORT, adversaries={"invented-samples": 4}, infohashes=20_000)
+    assert swarm.catalog is not None
+    real = {row[0] for cell in range(swarm.catalog.cells())
+            for row in HASH_ROW.iter_unpack(swarm.catalog.records(cell))}
+    told = [answer[b"samples"] for answer in sampled("invented-samples")]
+    for number, samples in enumerate(told):
+        shown = {samples[i:i + 20] for i in range(0, len(samples), 20)}
+        assert len(shown) == 20
+        assert shown <= real if number >= 4 else not shown & real
+
+
+def test_repeated_samples_when_sampled_then_are_one_twenty_times() -> None:
+    for answer in sampled("repeated-samples")[:4]:
+        assert answer[b"samples"] == answer[b"samples"][:20] * 20
+
+
+def test_liar_of_another_kind_when_sampled_then_answers_as_to_find_node() -> None:
+    for answer in sampled("deep")[:4]:
+        assert b"samples" not in answer and answer[b"nodes"]

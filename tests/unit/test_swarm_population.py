@@ -136,3 +136,15 @@ def test_swarm_when_shape_is_impossible_then_says_what_and_why(options: dict[str
 def test_profiles_when_read_then_are_those_of_the_notes() -> None:
     assert [PROFILES[name].loss for name in ("clean", "easy", "hard")] == [0.0, 0.005, 0.01]
     assert [PROFILES[name].sigma for name in ("clean", "easy", "hard")] == [0.0, 1.0, 2.0]
+
+
+def test_packets_when_counted_per_ip_then_are_those_of_all_its_ports() -> None:
+    swarm = Swarm(10, 1, PORT, adversaries={"many-ids": 12}, ids_per_ip=10)
+    assert swarm.max_packets_per_ip() == 0
+    per_ip: Counter[str] = Counter()
+    for number, row in enumerate(swarm.truth()):
+        for _ in range(3 if row.kind == "honest" else 1 + number % 2):
+            swarm.handle(b"junk", ("127.0.0.1", 9), (row.ip, row.port))
+            per_ip[row.ip] += 1
+    assert swarm.max_packets_per_ip() == max(per_ip.values()) >= 10
+    assert swarm.asked_by_kind() == {"honest": 30, "many-ids": sum(per_ip.values()) - 30}

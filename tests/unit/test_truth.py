@@ -11,10 +11,10 @@ from fastdht.testing.swarm import Swarm
 from fastdht.testing.truth import (
     ANSWERS,
     BEP42,
+    CHURNS,
     LISTED,
     REACHABLE,
     Truth,
-    most_asked_ip,
     read_counters,
     read_truth,
     write_counters,
@@ -26,7 +26,7 @@ PORT = 6881
 
 @pytest.fixture
 def swarm() -> Swarm:
-    return Swarm(300, 9, PORT, profile="hard", adversaries={"ring": 7, "reflector": 3, "same-id": 5})
+    return Swarm(300, 9, PORT, profile="hard", adversaries={"ring": 7, "reflector": 3, "same-id": 5}, churn=0.2)
 
 
 def written(swarm: Swarm, path: Path) -> Truth:
@@ -64,7 +64,7 @@ def test_truth_when_written_packed_then_has_the_documented_layout(swarm: Swarm, 
 def test_keys_when_flag_given_then_are_those_rows(swarm: Swarm, tmp_path: Path) -> None:
     truth = written(swarm, tmp_path / "truth")
     rows = list(swarm.truth())
-    for flag, name in ((REACHABLE, "reachable"), (ANSWERS, "answers"), (BEP42, "bep42"), (LISTED, "listed")):
+    for flag, name in ((REACHABLE, "reachable"), (ANSWERS, "answers"), (BEP42, "bep42"), (LISTED, "listed"), (CHURNS, "churns")):
         expected = {bytes(map(int, row.ip.split("."))) + row.port.to_bytes(2, "big") + row.id
                     for row in rows if getattr(row, name)}
         assert truth.keys(flag) == expected
@@ -74,7 +74,8 @@ def test_parquet_when_read_by_pyarrow_then_has_named_columns(swarm: Swarm, tmp_p
     parquet = pytest.importorskip("pyarrow.parquet")
     written(swarm, tmp_path / "truth.parquet")
     table = parquet.read_table(tmp_path / "truth.parquet")
-    assert table.column_names == ["ip", "port", "id", "reachable", "answers", "bep42", "listed", "kind"]
+    assert table.column_names == ["ip", "port", "id", "reachable", "answers", "bep42", "listed", "churns",
+                                  "kind"]
     assert table.slice(0, 1).to_pylist() == [next(swarm.truth())._asdict()]
 
 
@@ -123,10 +124,3 @@ def test_counters_when_cut_then_are_refused(tmp_path: Path) -> None:
         (tmp_path / "counters").write_bytes(broken)
         with pytest.raises(PersistError):
             read_counters(tmp_path / "counters")
-
-
-def test_most_asked_ip_when_ids_share_an_address_then_adds_their_ports() -> None:
-    swarm = Swarm(10, 1, PORT, adversaries={"many-ids": 12}, ids_per_ip=10)
-    asked = array("I", [3] * 10 + [1] * 12)
-    assert most_asked_ip(swarm.truth_records, asked) == 10
-    assert most_asked_ip(swarm.truth_records, array("I", [0] * 22)) == 0

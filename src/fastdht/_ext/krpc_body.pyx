@@ -144,7 +144,7 @@ cdef bint read_slot(Scanner* scanner, Message* message, uint32_t slot) noexcept 
     elif slot == SLOT_NODES6:
         return read_records(scanner, &message.nodes6, COMPACT_NODE_V6)
     elif slot == SLOT_SAMPLES:
-        return read_records(scanner, &message.samples, ID_SIZE)
+        return read_hashes(scanner, &message.samples)
     elif slot == SLOT_TOKEN:
         return read_string(scanner, &message.token)
     elif slot == SLOT_SALT:
@@ -197,6 +197,15 @@ cdef inline bint read_records(Scanner* scanner, Span* out, uint32_t record) noex
     if not read_string(scanner, out):
         return False
     out.size -= out.size % record
+    return True
+
+
+cdef inline bint read_hashes(Scanner* scanner, Span* out) noexcept nogil:
+    """A run of infohashes; of a ragged one nobody can tell where an infohash begins, so it counts as empty."""
+    if not read_string(scanner, out):
+        return False
+    if out.size % ID_SIZE:
+        out.size = 0
     return True
 
 

@@ -5,23 +5,11 @@ from fastdht._ext.bencode cimport Span
 from fastdht._ext.hashing cimport HashKey, Rng
 from fastdht._ext.krpc cimport Message
 from fastdht._ext.swarm_catalog cimport Catalog
+from fastdht._ext.swarm_limits cimport AnswerLimit
 from fastdht._ext.swarm_population cimport Population, Role
 from fastdht._ext.swarm_replies cimport Draft
+from fastdht._ext.swarm_store cimport PeerStore
 from fastdht._ext.swarm_tables cimport TableShape
-
-
-cdef enum:
-    STORE_SETS = 4096           # a power of two
-    STORE_WAYS = 64             # announced peers a set holds: more than one reply carries
-    TORRENT_PEERS = 10          # of a synthetic torrent, as every node close to it tells
-
-
-cdef struct StoredPeer:         # announced to one virtual node
-    uint8_t info_hash[20]
-    uint32_t serial
-    uint32_t ip
-    uint16_t port               # 0: free
-    uint16_t spare
 
 
 cdef struct Asked:              # one query as it came
@@ -42,6 +30,8 @@ cdef struct SwarmCounters:
     uint64_t received           # datagrams
     uint64_t strays             # to an address where nobody lives
     uint64_t to_dead
+    uint64_t to_away            # to honest nodes that were not there
+    uint64_t muted              # not answered, for the asker had had its share
     uint64_t lost_in            # simulated loss
     uint64_t lost_out
     uint64_t ignored            # no query, or not bencode
@@ -70,10 +60,16 @@ cdef class Responder:
     cdef readonly uint32_t torrents
     cdef readonly Catalog catalog       # None: nobody knows sample_infohashes
     cdef bint has_catalog
+    cdef AnswerLimit limit              # None: nobody counts
+    cdef bint has_limit
+    cdef uint32_t node_limit
+    cdef bint has_sessions
+    cdef int64_t started_us             # what sessions count from
+    cdef int64_t first_us      # when the first and the last datagram came
+    cdef int64_t last_us
     cdef int64_t now_us                 # as the loop has it
     cdef uint32_t* asked_counts         # by serial: datagrams received
-    cdef StoredPeer* store
-    cdef uint16_t* store_next           # by set: which way the next peer overwrites
+    cdef PeerStore store                # what was announced
     cdef SwarmCounters totals
     cdef Draft draft
     cdef Message message
@@ -85,6 +81,7 @@ cdef class Responder:
                       Outcome* outcome) noexcept nogil
     cdef void shape_of(self, uint32_t serial, uint32_t place, TableShape* shape) noexcept nogil
     cdef bint is_lost(self) noexcept nogil
+    cdef bint is_muted(self, const Asked* asked, uint32_t serial, Role role) noexcept nogil
     cdef void start_draft(self, const Asked* asked, uint32_t serial) noexcept nogil
     cdef uint32_t write_answer(self, const Asked* asked, uint32_t serial, Role role, uint8_t* out) noexcept nogil
     cdef uint32_t refuse(self, int code, const char* text, uint8_t* out) noexcept nogil
@@ -94,7 +91,5 @@ cdef class Responder:
     cdef void add_values(self, const TableShape* shape, uint32_t serial) noexcept nogil
     cdef void make_token(self, const Asked* asked, uint32_t serial, uint8_t* out) noexcept nogil
     cdef bint accept_announce(self, const Asked* asked, uint32_t serial) noexcept nogil
-    cdef StoredPeer* find_set(self, uint32_t serial, uint32_t* index) noexcept nogil
-    cdef bint is_torrent(self, const uint8_t* info_hash) noexcept nogil
-    cdef void write_torrent(self, uint32_t number, uint8_t* out) noexcept nogil
-    cdef void write_torrent_peer(self, const uint8_t* info_hash, uint32_t number, uint8_t* out) noexcept nogil
+    cdef bint knows(self, const uint8_t* info_hash) noexcept nogil
+

@@ -7,23 +7,28 @@ Source: BEP 5, BEP 32 (`want`), BEP 42 (`ip`), BEP 43 (`ro`: a virtual node keep
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
-from fastdht._ext.addresses cimport read_be64, write_be32, write_be64
+from fastdht._ext.addresses cimport read_be64, write_be64
 from fastdht._ext.hashing cimport mix_words, next_random, seed_rng
 from fastdht._ext.krpc cimport (DECODE_NO_ARGUMENTS, DECODE_NO_METHOD, DECODE_OK, HAS_PORT, KIND_QUERY,
                                 METHOD_ANNOUNCE_PEER, METHOD_FIND_NODE, METHOD_GET_PEERS, METHOD_PING,
                                 METHOD_SAMPLE_INFOHASHES, WANT_V4, decode)
 from fastdht._ext.swarm_catalog cimport SUPPORT_REFUSES, SUPPORT_SAMPLES, Catalog, Support
 from fastdht._ext.swarm_liars cimport distort
+from fastdht._ext.swarm_limits cimport AnswerLimit
 from fastdht._ext.swarm_memory cimport swarm_allocate, swarm_prefetch
-from fastdht._ext.swarm_population cimport (HOST_BITS, NO_SERIAL, ROLE_DEAD, ROLE_HONEST, ROLE_OTHER_PORT,
-                                            ROLE_REFLECTOR, ROLE_TWO_REPLIES, ROLE_WRONG_TID, draw_key)
+from fastdht._ext.swarm_population cimport (HOST_BITS, NO_SERIAL, ROLE_DEAD, ROLE_HONEST, ROLE_HUGE_NUM, ROLE_LIMITED,
+                                            ROLE_OTHER_PORT, ROLE_REFLECTOR, ROLE_REPEATED_SAMPLES, ROLE_TWO_REPLIES,
+                                            ROLE_WRONG_TID, draw_key)
 from fastdht._ext.swarm_replies cimport MAX_VALUES, REPLY_ROOM, TOKEN_BYTES, write_refusal, write_reply
+from fastdht._ext.swarm_store cimport PeerStore
 from fastdht._ext.swarm_tables cimport MAX_WIDTH, closest_contacts, is_among_closest
+from fastdht._ext.swarm_torrents cimport TORRENT_PEERS, is_torrent, write_torrent, write_torrent_peer
 
 cdef enum:
     K = 8                       # BEP 5
     LIBTORRENT_SHARE = 36045    # of 65536: 55 % libtorrent, 25 % µTorrent, the rest others
     UTORRENT_SHARE = 52429
+    LIMITED_ANSWERS = 1         # of the kind `limited`, in 10 s: stricter than any node known
 
 
 cdef class Responder:
@@ -32,11 +37,12 @@ cdef class Responder:
     `loss` is the share lost each way; `wide` and `narrow` the shares of nodes that answer 16-20 and 1-3 contacts;
     `widened`: half of the nodes keep libtorrent's larger first buckets; `torrents` synthetic torrents exist, told by
     the 8 honest nodes closest to each, as are those of `catalog`, which nodes also tell of when they are asked for
-    samples (BEP 51); `values_everywhere`: every infohash is such a torrent.
+    samples (BEP 51); `values_everywhere`: every infohash is such a torrent; `node_limit`: how many questions of one
+    address an honest node answers in 10 s, 0 for all.
     """
 
     def __cinit__(self, people, seed, *, loss=0.0, wide=0.0, narrow=0.0, widened=True, torrents=0,
-                  values_everywhere=False, Catalog catalog=None):
+                  values_everywhere=False, Catalog catalog=None, node_limit=0):
         cdef Rng rng
         self.people = people
         seed_rng(&rng, (seed ^ 0x5AFEC0DE) & 0xFFFFFFFFFFFFFFFF)
@@ -54,16 +60,18 @@ cdef class Responder:
         self.catalog = catalog
         self.has_catalog = catalog is not None
         self.has_values_everywhere = values_everywhere
+        self.node_limit = node_limit
+        self.has_sessions = self.people.sessions is not None
+        if node_limit or self.people.first_serial[ROLE_LIMITED] < self.people.first_serial[ROLE_LIMITED + 1]:
+            self.limit = AnswerLimit(seed)
+        self.has_limit = self.limit is not None
         self.asked_counts = <uint32_t*>swarm_allocate(<size_t>self.people.total * sizeof(uint32_t))
-        self.store = <StoredPeer*>calloc(STORE_SETS * STORE_WAYS, sizeof(StoredPeer))
-        self.store_next = <uint16_t*>calloc(STORE_SETS, sizeof(uint16_t))
-        if not self.asked_counts or not self.store or not self.store_next:
-            raise MemoryError("no memory for the swarm's counters and store")
+        self.store = PeerStore(seed)
+        if not self.asked_counts:
+            raise MemoryError("no memory for the swarm's counters")
 
     def __dealloc__(self):
         free(self.asked_counts)
-        free(self.store)
-        free(self.store_next)
 
     cdef uint32_t expect(self, uint32_t place) noexcept nogil:  # R0
         """The contact at a place, or NO_SERIAL; fetches its counter, which a whole batch's worth of work then hides."""
@@ -76,6 +84,9 @@ cdef class Responder:
         """Count a datagram; its contact's role, or ROLE_DEAD also when it is lost or for nobody."""
         cdef Role role
         self.totals.received += 1
+        self.last_us = self.now_us
+        if self.totals.received == 1:
+            self.first_us = self.now_us
         if serial == <uint32_t>NO_SERIAL:
             self.totals.strays += 1
             return ROLE_DEAD
@@ -83,6 +94,10 @@ cdef class Responder:
         role = self.people.role_of(serial)
         if role == ROLE_DEAD:
             self.totals.to_dead += 1
+        elif (self.has_sessions and role == ROLE_HONEST
+                and self.people.sessions.is_away(serial, self.now_us - self.started_us)):
+            self.totals.to_away += 1
+            return ROLE_DEAD
         elif self.is_lost():
             self.totals.lost_in += 1
             return ROLE_DEAD
@@ -96,6 +111,9 @@ cdef class Responder:
         """Fill `out` (REPLY_ROOM bytes) with what the node sends to an admitted query."""
         outcome.copies = 0
         outcome.from_other_port = role == ROLE_OTHER_PORT
+        if self.has_limit and self.is_muted(asked, serial, role):
+            self.totals.muted += 1
+            return
         if role == ROLE_REFLECTOR:
             outcome.size = min(asked.size, <uint32_t>REPLY_ROOM)
             memcpy(out, asked.data, outcome.size)
@@ -108,6 +126,11 @@ cdef class Responder:
         else:
             outcome.copies = 2 if role == ROLE_TWO_REPLIES else 1
             self.totals.replies += outcome.copies
+
+    cdef bint is_muted(self, const Asked* asked, uint32_t serial, Role role) noexcept nogil:  # R0
+        """Whether the asker has had its share of this node's answers."""
+        cdef uint32_t most = LIMITED_ANSWERS if role == ROLE_LIMITED else self.node_limit if role == ROLE_HONEST else 0
+        return most != 0 and self.limit.is_over(serial, asked.source_ip, most, self.now_us)
 
     cdef uint32_t write_answer(self, const Asked* asked, uint32_t serial, Role role, uint8_t* out) noexcept nogil:  # R0
         cdef int verdict = decode(asked.data, asked.size, &self.message)
@@ -198,9 +221,15 @@ cdef class Responder:
         write_be64(out, mix_words(&self.token_key, who, read_be64(self.message.target)))
 
     cdef bint add_samples(self, uint32_t serial, Role role) noexcept nogil:  # R0
-        """Add what the node holds, if it knows the method; False: it refuses. A liar takes it for find_node."""
+        """Add what the node holds, if it knows the method; False: it refuses. A liar of no other method takes it
+        for find_node."""
         cdef Support support
-        if not self.has_catalog or role != ROLE_HONEST:
+        if not self.has_catalog:
+            return True
+        if ROLE_HUGE_NUM <= role <= ROLE_REPEATED_SAMPLES:
+            self.catalog.choose_samples(serial, read_be64(self.draft.id), self.now_us, &self.draft.holding)
+            self.draft.has_samples = True
+        if role != ROLE_HONEST:
             return True
         support = self.catalog.support_of(serial)
         if support == SUPPORT_SAMPLES:
@@ -212,86 +241,37 @@ cdef class Responder:
         self.make_token(asked, serial, self.draft.token)
         self.draft.has_token = True
 
-    cdef StoredPeer* find_set(self, uint32_t serial, uint32_t* index) noexcept nogil:  # R0
-        index[0] = <uint32_t>(mix_words(&self.token_key, read_be64(self.message.target), serial) & (STORE_SETS - 1))
-        return &self.store[index[0] * STORE_WAYS]
-
     cdef bint accept_announce(self, const Asked* asked, uint32_t serial) noexcept nogil:  # R0
-        """Store the asker. A full set forgets its oldest peer: announces in tests are few and repeated."""
+        """Store the asker."""
         cdef uint8_t token[TOKEN_BYTES]
-        cdef uint32_t index, i, port
-        cdef StoredPeer* peers
-        cdef StoredPeer* peer
+        cdef uint32_t port = asked.source_port
         if self.message.target == NULL or self.message.token.size != TOKEN_BYTES:
             return False
         self.make_token(asked, serial, token)
         if memcmp(token, self.message.token.data, TOKEN_BYTES) != 0:
             return False
-        port = asked.source_port
         if not self.message.implied_port:
             if not self.message.present & HAS_PORT or not 0 < self.message.port < 65536:
                 return False
             port = <uint32_t>self.message.port
-        peers = self.find_set(serial, &index)
-        for i in range(<uint32_t>STORE_WAYS):
-            peer = &peers[i]
-            if (peer.port == port and peer.ip == asked.source_ip and peer.serial == serial
-                    and memcmp(peer.info_hash, self.message.target, 20) == 0):
-                return True
-        peer = &peers[self.store_next[index] % STORE_WAYS]
-        self.store_next[index] = (self.store_next[index] + 1) % STORE_WAYS
-        memcpy(peer.info_hash, self.message.target, 20)
-        peer.serial = serial
-        peer.ip = asked.source_ip
-        peer.port = <uint16_t>port
-        self.totals.announces += 1
+        self.totals.announces += self.store.add(serial, self.message.target, asked.source_ip, <uint16_t>port)
         return True
 
     cdef void add_values(self, const TableShape* shape, uint32_t serial) noexcept nogil:  # R0
-        cdef uint32_t index, i
-        cdef uint8_t* at
-        cdef StoredPeer* peer
-        cdef StoredPeer* peers = self.find_set(serial, &index)
+        cdef uint32_t i
         if self.totals.announces:
-            for i in range(<uint32_t>STORE_WAYS):
-                peer = &peers[i]
-                if (peer.port == 0 or peer.serial != serial or self.draft.value_count == MAX_VALUES
-                        or memcmp(peer.info_hash, self.message.target, 20) != 0):
-                    continue
-                at = self.draft.values + 6 * self.draft.value_count
-                write_be32(at, peer.ip)
-                at[4] = <uint8_t>(peer.port >> 8)
-                at[5] = <uint8_t>peer.port
-                self.draft.value_count += 1
-        if not self.has_values_everywhere and not self.is_torrent(self.message.target):
+            self.draft.value_count = self.store.write(serial, self.message.target, MAX_VALUES, self.draft.values)
+        if not self.has_values_everywhere and not self.knows(self.message.target):
             return
         if not is_among_closest(self.people, shape.prefix, read_be64(self.message.target), K):
             return
         for i in range(min(<uint32_t>TORRENT_PEERS, <uint32_t>MAX_VALUES - self.draft.value_count)):
-            self.write_torrent_peer(self.message.target, i, self.draft.values + 6 * self.draft.value_count)
+            write_torrent_peer(&self.torrent_key, self.message.target, i, self.draft.values + 6 * self.draft.value_count)
             self.draft.value_count += 1
 
-    cdef void write_torrent(self, uint32_t number, uint8_t* out) noexcept nogil:  # R0
-        """The infohash of a synthetic torrent: 16 keyed bytes, then its number, so that it is known by sight."""
-        write_be64(out, mix_words(&self.torrent_key, number, 1))
-        write_be64(out + 8, mix_words(&self.torrent_key, number, 2))
-        write_be32(out + 16, number)
-
-    cdef bint is_torrent(self, const uint8_t* info_hash) noexcept nogil:  # R0
-        cdef uint8_t expected[20]
-        cdef uint32_t number = <uint32_t>read_be64(info_hash + 12)
-        if self.has_catalog and self.catalog.knows(info_hash):
-            return True
-        if number >= self.torrents:
-            return False
-        self.write_torrent(number, expected)
-        return memcmp(expected, info_hash, 20) == 0
-
-    cdef void write_torrent_peer(self, const uint8_t* info_hash, uint32_t number, uint8_t* out) noexcept nogil:  # R0
-        cdef uint64_t word = mix_words(&self.torrent_key, read_be64(info_hash), 16 + number)
-        write_be32(out, <uint32_t>0x7F000000 | (<uint32_t>word & 0xFFFFFF))
-        out[4] = <uint8_t>(4 + ((word >> 32) & 0x7F))           # port 1024 … 33791
-        out[5] = <uint8_t>(word >> 40)
+    cdef bint knows(self, const uint8_t* info_hash) noexcept nogil:  # R0
+        return ((self.has_catalog and self.catalog.knows(info_hash))
+                or is_torrent(&self.torrent_key, self.torrents, info_hash))
 
     def handle(self, data: bytes, source: tuple, destination: tuple, now_us: int = 0) -> list:
         """The datagrams sent to one that came from `source` to `destination`, each (host order ip, port), at `now_us`.
@@ -367,7 +347,7 @@ cdef class Responder:
         cdef uint8_t info_hash[20]
         if not 0 <= number < self.torrents:
             raise ValueError(f"torrent {number}; there are {self.torrents}")
-        self.write_torrent(number, info_hash)
+        write_torrent(&self.torrent_key, number, info_hash)
         return info_hash[:20]
 
     def torrent_peers(self, info_hash: bytes) -> bytes:
@@ -377,7 +357,7 @@ cdef class Responder:
         if len(info_hash) != 20:
             raise ValueError(f"infohash is {len(info_hash)} bytes; 20 needed")
         for i in range(<uint32_t>TORRENT_PEERS):
-            self.write_torrent_peer(info_hash, i, peers + 6 * i)
+            write_torrent_peer(&self.torrent_key, info_hash, i, peers + 6 * i)
         return peers[:6 * TORRENT_PEERS]
 
     def counters(self) -> dict:
@@ -385,7 +365,30 @@ cdef class Responder:
         totals = dict(self.totals)
         if self.has_catalog:
             totals.update(sampled=self.catalog.sampled, interval_violations=self.catalog.violations)
+        if self.has_limit:
+            totals.update(limits_forgotten=self.limit.forgotten)
         return totals
+
+    def span_us(self) -> tuple:
+        """When the first and the last datagram came, after the start, as sessions count; zeros before there was one."""
+        if self.totals.received == 0:
+            return 0, 0
+        return self.first_us - self.started_us, self.last_us - self.started_us
+
+    def max_packets_per_ip(self) -> int:
+        """The most datagrams that one address received, over all its ports. Takes 64 MB while it runs."""
+        cdef uint32_t* sums = <uint32_t*>calloc(<size_t>1 << HOST_BITS, sizeof(uint32_t))
+        cdef uint32_t serial, host, most = 0
+        if not sums:
+            raise MemoryError("no memory to sum up what each address received")
+        with nogil:
+            for serial in range(self.people.total):
+                if self.asked_counts[serial]:
+                    host = self.people.place_of(serial) & 0xFFFFFF
+                    sums[host] += self.asked_counts[serial]
+                    most = max(most, sums[host])
+        free(sums)
+        return most
 
     def asked(self, start: int, count: int) -> bytes:
         """Datagrams received by each of `count` contacts from serial `start`: native uint32."""

@@ -20,9 +20,9 @@ cdef enum Support:              # what an honest node makes of sample_infohashes
 
 
 cdef struct Holding:            # what a node answers
-    uint32_t num
-    uint32_t interval_s
-    uint32_t count
+    int64_t num
+    int64_t interval_s
+    uint32_t size               # of samples, bytes
     uint8_t samples[MAX_SAMPLES * 20]
 
 
@@ -45,6 +45,7 @@ cdef class Catalog:
     cdef uint32_t held[MAX_CELL_HASHES]
     cdef Support support_of(self, uint32_t serial) noexcept nogil
     cdef bint knows(self, const uint8_t* info_hash) noexcept nogil
+    cdef void choose_samples(self, uint32_t serial, uint64_t own_prefix, int64_t now_us, Holding* out) noexcept nogil
     cdef void take_samples(self, uint32_t serial, uint64_t own_prefix, int64_t now_us, Holding* out) noexcept nogil
     # private
     cdef uint32_t hashes_in(self, uint64_t cell) noexcept nogil

@@ -131,20 +131,25 @@ cdef class Catalog:
         self.sampled_s[serial] = <uint32_t>(now_s + 1)
 
     cdef void take_samples(self, uint32_t serial, uint64_t own_prefix, int64_t now_us, Holding* out) noexcept nogil:  # R0
-        """What the node tells now; the choice changes when its interval ends, and nodes' intervals end apart."""
+        """What an honest node tells now; that it was asked is counted."""
+        self.note_time(serial, <uint64_t>now_us // 1000000)
+        self.sampled += 1
+        self.choose_samples(serial, own_prefix, now_us, out)
+
+    cdef void choose_samples(self, uint32_t serial, uint64_t own_prefix, int64_t now_us, Holding* out) noexcept nogil:  # R0
+        """The choice changes when the node's interval ends, and nodes' intervals end apart."""
         cdef uint64_t now_s = <uint64_t>now_us // 1000000
         cdef uint64_t phase = mix_words(&self.key, serial, 4) % max(self.interval_s, <uint32_t>1)
         cdef uint64_t cell = self.cell_of(own_prefix)
-        cdef uint32_t i, at, number
+        cdef uint32_t i, at, number, held = self.list_held(own_prefix)
+        cdef uint32_t count = min(held, <uint32_t>MAX_SAMPLES)
         cdef Rng rng
-        self.note_time(serial, now_s)
-        self.sampled += 1
-        out.num = self.list_held(own_prefix)
+        out.num = held
         out.interval_s = self.interval_s
-        out.count = min(out.num, <uint32_t>MAX_SAMPLES)
+        out.size = 20 * count
         seed_rng(&rng, mix_words(&self.key, serial, (now_s + phase) // max(self.interval_s, <uint32_t>1) + 5))
-        for i in range(out.count):
-            at = i + <uint32_t>random_below(&rng, out.num - i)
+        for i in range(count):
+            at = i + <uint32_t>random_below(&rng, held - i)
             number = self.held[at]
             self.held[at] = self.held[i]
             self.held[i] = number

@@ -4,24 +4,34 @@ All lies are keyed by the liar and the target, so that the same question gets th
 mirrors and invented ids (libtorrent #6236), bogon contacts (libtorrent #6992), one id on many addresses and many ids
 on one (mldht's notes on sanitising).
 """
-from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy, memmove
 
-from fastdht._ext.addresses cimport read_be64, write_be32
+from fastdht._ext.addresses cimport read_be64, write_be32, write_be64
 from fastdht._ext.hashing cimport mix_words
-from fastdht._ext.swarm_population cimport (ROLE_BIG_REPLY, ROLE_BOGONS, ROLE_COUNT, ROLE_DEEP, ROLE_ID_MIRROR,
-                                            ROLE_INVENTED_ID, ROLE_MANY_NODES, ROLE_RAGGED, ROLE_RING, ROLE_SAME_ID,
-                                            ROLE_UNSORTED)
+from fastdht._ext.swarm_catalog cimport MAX_SAMPLES, Holding
+from fastdht._ext.swarm_population cimport (ROLE_BIG_REPLY, ROLE_BOGONS, ROLE_COUNT, ROLE_DEEP, ROLE_HUGE_NUM,
+                                            ROLE_ID_MIRROR, ROLE_INVENTED_ID, ROLE_INVENTED_SAMPLES, ROLE_MANY_NODES,
+                                            ROLE_ODD_INTERVAL, ROLE_RAGGED, ROLE_RAGGED_SAMPLES,
+                                            ROLE_REPEATED_SAMPLES, ROLE_RING, ROLE_SAME_ID, ROLE_UNSORTED)
 from fastdht._ext.swarm_replies cimport BIG_REPLY_BYTES, MAX_NODES_BYTES
 
 cdef enum:
     NAMED = 8
     CONTACT = 26
     NESTING = 300
+    HASH = 20
+    CUT = 7                     # bytes by which a ragged answer is too short
 
 # 0/8, 10/8, 100.64/10, 169.254/16, 172.16/12, 192.168/16, 224/4, 240/4; the rest of each address is random.
 cdef uint32_t BOGON_NETS[8]
 BOGON_NETS[:] = [0x00000000, 0x0A000000, 0x64400000, 0xA9FE0000, 0xAC100000, 0xC0A80000, 0xE0000000, 0xF0000000]
+
+
+cdef int64_t HUGE_NUMS[2]
+HUGE_NUMS[:] = [1_000_000_000, 1 << 62]
+cdef int64_t ODD_INTERVALS[4]
+ODD_INTERVALS[:] = [0, -1, 7 * 86_400, 1 << 62]
 
 
 cdef void write_successor(const uint8_t* id, uint32_t steps, uint8_t* out) noexcept nogil:  # R0
@@ -93,6 +103,40 @@ cdef void join_group(Population people, const HashKey* key, Role role, uint32_t 
     name_accomplices(people, key, serial, first, count, aim, draft)
 
 
+cdef void invent_samples(const HashKey* key, uint32_t serial, Holding* holding) noexcept nogil:  # R0
+    """Infohashes out of thin air, and no more of them than an honest node might have."""
+    cdef uint32_t i
+    for i in range(<uint32_t>MAX_SAMPLES):
+        write_be64(holding.samples + HASH * i, mix_words(key, serial, 2 * i))
+        write_be64(holding.samples + HASH * i + 8, mix_words(key, serial, 2 * i + 1))
+        write_be32(holding.samples + HASH * i + 16, <uint32_t>mix_words(key, ~<uint64_t>serial, i))
+    holding.size = HASH * MAX_SAMPLES
+    holding.num += MAX_SAMPLES
+
+
+cdef void repeat_sample(Holding* holding) noexcept nogil:  # R0
+    cdef uint32_t i
+    if holding.size == 0:
+        return
+    for i in range(1, <uint32_t>MAX_SAMPLES):
+        memcpy(holding.samples + HASH * i, holding.samples, HASH)
+    holding.size = HASH * MAX_SAMPLES
+
+
+cdef void distort_samples(const HashKey* key, Role role, uint32_t serial, Holding* holding) noexcept nogil:  # R0
+    if role == ROLE_HUGE_NUM:
+        holding.num = HUGE_NUMS[serial & 1]
+    elif role == ROLE_ODD_INTERVAL:
+        holding.interval_s = ODD_INTERVALS[serial & 3]
+    elif role == ROLE_RAGGED_SAMPLES and holding.size:
+        holding.size -= CUT
+        memmove(holding.samples, holding.samples + CUT, holding.size)       # in front, so that none is whole
+    elif role == ROLE_INVENTED_SAMPLES:
+        invent_samples(key, serial, holding)
+    elif role == ROLE_REPEATED_SAMPLES:
+        repeat_sample(holding)
+
+
 cdef void distort(Population people, const HashKey* key, Role role, uint32_t serial, const Message* message,
                   Draft* draft) noexcept nogil:  # R0
     cdef const uint8_t* target = aim_of(message)
@@ -116,3 +160,5 @@ cdef void distort(Population people, const HashKey* key, Role role, uint32_t ser
         draft.is_unsorted = True
     elif role == ROLE_DEEP:
         draft.nesting = NESTING
+    elif draft.has_samples:
+        distort_samples(key, role, serial, &draft.holding)

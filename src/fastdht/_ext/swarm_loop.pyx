@@ -119,6 +119,8 @@ cdef class SwarmLoop:
         cdef int ready[SWARM_READY]
         cdef int i, count, timeout_ms
         cdef uint32_t index
+        if self.responder.started_us == 0:
+            self.responder.started_us = swarm_now_us()
         while not self.is_stopping:
             timeout_ms = TICK_MS if self.delays is not None and self.delays.count else IDLE_MS
             count = swarm_wait(self.poller, ready, timeout_ms)

@@ -7,6 +7,7 @@ contact, and an index over them.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastdht._ext.hashing cimport HashKey, Rng
+from fastdht._ext.swarm_sessions cimport Sessions
 
 
 cdef enum:
@@ -36,15 +37,22 @@ cdef enum:                      # Role: what a contact does when asked; serials 
     ROLE_UNSORTED               # dictionary keys in the wrong order
     ROLE_DEEP                   # hundreds of nested lists
     ROLE_TWO_REPLIES
+    ROLE_LIMITED                # answers an address once in ten seconds
+    ROLE_HUGE_NUM               # the five liars of BEP 51: says it stores billions of infohashes
+    ROLE_ODD_INTERVAL           # 0, negative, or longer than six hours
+    ROLE_RAGGED_SAMPLES         # `samples` is no multiple of 20 bytes
+    ROLE_INVENTED_SAMPLES       # infohashes that nobody stores
+    ROLE_REPEATED_SAMPLES       # one infohash, twenty times
     ROLE_MANY_IDS               # many ids on one address, by port; last, for its places follow another rule
     ROLE_COUNT
 
 
 cdef enum TruthFlag:
-    TRUTH_REACHABLE = 1         # alive and honest: what a census is to find
+    TRUTH_REACHABLE = 1         # honest and there all the time: what a census is to find
     TRUTH_ANSWERS = 2           # a row with this ip, port and id is right
     TRUTH_BEP42 = 4
     TRUTH_LISTED = 8            # honest tables may name it; otherwise only its accomplices do
+    TRUTH_CHURNS = 16           # honest, but comes and goes
 
 
 cdef struct VirtualNode:        # one listed contact, 16 bytes
@@ -72,6 +80,7 @@ cdef class Population:
     cdef readonly uint16_t base_port
     cdef uint32_t secure_limit              # share of BEP 42 ids, of 65536
     cdef uint32_t stale
+    cdef readonly Sessions sessions         # None: nobody leaves
     cdef double sigma                       # of log popularity; 0: all equal
     cdef int cell_bits
     cdef int guide_shift

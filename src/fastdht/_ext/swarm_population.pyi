@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from typing import Self
 
+from fastdht._ext.swarm_sessions import Sessions
+
 ROLE_NAMES: tuple[str, ...]
 
 class Population:
@@ -17,6 +19,7 @@ class Population:
         stale: int = 0,
         ids_per_ip: int = 200,
         same_id_group: int = 1000,
+        sessions: Sessions | None = None,
     ) -> Self: ...
     @property
     def base_port(self) -> int: ...
@@ -26,6 +29,8 @@ class Population:
     def plain_ports(self) -> int: ...
     @property
     def ports(self) -> int: ...
+    @property
+    def sessions(self) -> Sessions | None: ...
     @property
     def total(self) -> int: ...
     def truth_records(self, start: int, count: int) -> bytes: ...

@@ -13,7 +13,8 @@ from fastdht._ext.ids cimport is_secure_id, secure_prefix
 from fastdht._ext.swarm_memory cimport swarm_allocate
 
 ROLE_NAMES = ("honest", "dead", "ring", "invented-id", "same-id", "bogons", "reflector", "id-mirror", "wrong-tid",
-              "other-port", "big-reply", "many-nodes", "ragged", "unsorted", "deep", "two-replies", "many-ids")
+              "other-port", "big-reply", "many-nodes", "ragged", "unsorted", "deep", "two-replies", "limited",
+              "huge-num", "odd-interval", "ragged-samples", "invented-samples", "repeated-samples", "many-ids")
 
 cdef bint role_answers[ROLE_COUNT]
 role_answers[:] = [name not in ("dead", "invented-id", "reflector", "id-mirror", "wrong-tid", "other-port")
@@ -30,11 +31,12 @@ cdef class Population:
 
     `counts` gives the number of contacts of each role, in the order of ROLE_NAMES; `seed` is a 64-bit int; the
     addresses are the 127.x.y.z under `net_base` (its low 24 bits) with `net_bits` host bits, an even number of 8 to
-    24. `stale` listed entries carry an old id of an honest node. Raises ValueError when they do not fit.
+    24. `stale` listed entries carry an old id of an honest node; `sessions` says who comes and goes. Raises ValueError
+    when they do not fit.
     """
 
     def __cinit__(self, counts, seed, base_port, *, net_base=0, net_bits=HOST_BITS, secure_share=1.0, sigma=0.0,
-                  stale=0, ids_per_ip=200, same_id_group=1000):
+                  stale=0, ids_per_ip=200, same_id_group=1000, Sessions sessions=None):
         check_shape(counts, net_bits, net_base)
         self.base_port = base_port
         self.net_base = net_base
@@ -46,6 +48,7 @@ cdef class Population:
         self.secure_limit = round(secure_share * 65536)
         self.stale = stale
         self.sigma = sigma
+        self.sessions = sessions
         self.number_contacts(counts)
         self.derive_keys(seed)
         self.allocate()
@@ -333,6 +336,7 @@ cdef class Population:
         cdef Endpoint endpoint
         cdef int i
         cdef Role role = self.role_of(serial)
+        cdef bint churns = self.sessions is not None and role == ROLE_HONEST and self.sessions.churns(serial)
         self.write_serial(serial, contact)
         endpoint.high = 0
         endpoint.low = <uint32_t>0x7F000000 | (self.place_of(serial) & 0xFFFFFF)
@@ -343,9 +347,9 @@ cdef class Population:
             out[i] = contact[20 + i]
         for i in range(20):
             out[6 + i] = contact[i]
-        out[26] = ((TRUTH_REACHABLE if role == ROLE_HONEST else 0) | (TRUTH_ANSWERS if role_answers[role] else 0)
+        out[26] = ((TRUTH_REACHABLE if role == ROLE_HONEST and not churns else 0) | (TRUTH_ANSWERS if role_answers[role] else 0)
                    | (TRUTH_BEP42 if is_secure_id(contact, &endpoint) else 0)
-                   | (0 if self.is_unlisted(serial) else TRUTH_LISTED))
+                   | (0 if self.is_unlisted(serial) else TRUTH_LISTED) | (TRUTH_CHURNS if churns else 0))
         out[27] = <uint8_t>role
 
     def truth_records(self, start: int, count: int) -> bytes:

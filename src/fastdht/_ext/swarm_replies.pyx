@@ -3,6 +3,7 @@
 Apart from the codec on purpose: it must also write what no codec should (keys out of order, deep nesting, padding),
 and other clients' versions. `out` has REPLY_ROOM bytes. Source: BEP 5 (KRPC), BEP 20 (client versions), BEP 42 (`ip`), BEP 51.
 """
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset, strlen
 
 
@@ -11,11 +12,11 @@ cdef inline uint8_t* put(uint8_t* at, const char* text, uint32_t size) noexcept 
     return at + size
 
 
-cdef inline uint8_t* put_number(uint8_t* at, uint32_t number) noexcept nogil:
-    cdef uint8_t digits[10]
+cdef inline uint8_t* put_number(uint8_t* at, uint64_t number) noexcept nogil:
+    cdef uint8_t digits[20]
     cdef uint32_t count = 0
     while True:
-        digits[count] = 48 + number % 10
+        digits[count] = <uint8_t>(48 + number % 10)
         number //= 10
         count += 1
         if number == 0:
@@ -34,8 +35,9 @@ cdef inline uint8_t* put_string(uint8_t* at, const uint8_t* data, uint32_t size)
     return at + 1 + size
 
 
-cdef inline uint8_t* put_integer(uint8_t* at, uint32_t number) noexcept nogil:
-    at = put_number(put(at, b"i", 1), number)
+cdef inline uint8_t* put_integer(uint8_t* at, int64_t number) noexcept nogil:
+    at = put(at, b"i-", 2 if number < 0 else 1)
+    at = put_number(at, <uint64_t>(-number if number < 0 else number))
     return put(at, b"e", 1)
 
 
@@ -61,7 +63,7 @@ cdef uint8_t* put_body(uint8_t* at, const Draft* draft) noexcept nogil:  # R0
     if draft.has_samples:
         at = put_integer(put(at, b"3:num", 5), draft.holding.num)
         at = put(at, b"7:samples", 9)
-        at = put_string(at, draft.holding.samples, 20 * draft.holding.count)
+        at = put_string(at, draft.holding.samples, draft.holding.size)
     if draft.has_token:
         at = put(at, b"5:token", 7)
         at = put_string(at, draft.token, TOKEN_BYTES)

@@ -15,6 +15,7 @@ import click
 from fastdht.cli.crawl_census import Rate, census, merge, resume
 from fastdht.cli.crawl_harvest import harvest
 from fastdht.cli.crawl_metadata import metadata
+from fastdht.cli.crawl_monitor import monitor
 from fastdht.cli.crawl_peers import peers
 from fastdht.cli.crawl_size import size
 from fastdht.cli.params import HostPort
@@ -119,21 +120,26 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
     from fastdht.cli.crawl_verify import show_harvest, show_size
     from fastdht.crawl.size_verify import is_size
+    from fastdht.testing.sessions import read_sessions
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
     truth = read_truth(truth_file)
     if is_harvest(directory):
-        show_harvest(directory, truth_file, truth.records, as_json=as_json)
+        show_harvest(directory, truth_file, truth.records, truth.nodes, as_json=as_json)
         return
     if is_size(directory):
         show_size(directory, truth_file, len(truth.keys(REACHABLE)), as_json=as_json)
         return
-    verdict = compare(directory, truth.keys(REACHABLE), truth.keys(ANSWERS))
+    sessions = read_sessions(truth_file)
+    always, partly = sessions.split(truth) if sessions is not None else (truth.keys(REACHABLE), set())
+    verdict = compare(directory, always, truth.keys(ANSWERS), partly)
     if as_json:
         emit_json(verdict.as_dict())
         return
     print_summary(f"{directory} against {truth_file}", [
         Row("recall", percent(verdict.recall), f"{count(verdict.missed)} of {count(verdict.reachable)} nodes missed"),
+        *([Row("came or went", count(verdict.part_time), f"nodes, {count(verdict.part_time_found)} of them found")]
+          if verdict.part_time else []),
         Row("precision", percent(verdict.precision), f"{count(verdict.false_rows)} of {count(verdict.found)} false"),
         Row("messages per found node", f"{verdict.msgs_per_found:.3f}"),
         Row("BEP 42", percent(verdict.bep42_share), "of the found ids fit their address"),
@@ -145,6 +151,7 @@ crawl.add_command(census)
 crawl.add_command(harvest)
 crawl.add_command(merge)
 crawl.add_command(metadata)
+crawl.add_command(monitor)
 crawl.add_command(peers)
 crawl.add_command(resume)
 crawl.add_command(size)

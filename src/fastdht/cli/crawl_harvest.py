@@ -155,6 +155,8 @@ def show(result: HarvestResult) -> None:
         Row("found", count(crawl.found), f"nodes, of {count(crawl.contacts)} contacts"),
         Row("sent", count(crawl.sent), f"{crawl.msgs_per_found:.2f} per found node"),
         Row("left alone", count(counts["not_due"]), "nodes whose interval has not ended"),
+        *([Row("doubted", count(guess.doubted), "nodes, for they say they store far more than others")]
+          if guess.doubted else []),
         Row("refused", count(counts["refused"]), "nodes that do not know sample_infohashes"),
         Row("lost in the kernel", count(crawl.kernel_drops), "datagrams"),
         Row("time", seconds(crawl.elapsed_s)),

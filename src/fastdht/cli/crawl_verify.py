@@ -10,13 +10,15 @@ from fastdht.testing.catalog import read_hashes
 from fastdht.testing.truth import RECORD, read_counters
 
 
-def show_harvest(directory: Path, truth_file: Path, records: bytes, *, as_json: bool) -> None:
-    """Compare with the network's `records`, FILE.infohashes, and FILE.counters when the network has ended."""
+def show_harvest(directory: Path, truth_file: Path, records: bytes, honest: int, *, as_json: bool) -> None:
+    """Compare with the network's `records`, the first `honest` of which tell the truth, and with FILE.infohashes, and
+    FILE.counters when the network has ended."""
     hashes = read_hashes(truth_file)
     counters = truth_file.with_name(truth_file.name + ".counters")
     violations = read_counters(counters).violations if counters.exists() else None
     places = {place_of(records[i:i + 6]): i // RECORD.size for i in range(0, len(records), RECORD.size)}
-    verdict = verify_harvest(directory, hashes.index(), hashes.holders, hashes.allowed(), places, violations)
+    verdict = verify_harvest(directory, hashes.index(), hashes.holders, hashes.allowed(), places, violations,
+                             honest)
     if as_json:
         emit_json(verdict.as_dict())
         return
@@ -27,6 +29,7 @@ def show_harvest(directory: Path, truth_file: Path, records: bytes, *, as_json: 
         Row("of what one sweep can see", percent(verdict.share), f"the formula allows {percent(verdict.allowed)}"),
         Row("total estimated", error, "against the truth"),
         Row("false infohashes", count(verdict.false_hashes), f"{count(verdict.misplaced)} rows of the wrong node"),
+        *([Row("told by adversaries", count(verdict.lies), "rows")] if verdict.lies else []),
         Row("asked too early", early, "questions, as the network counted them"),
         Row("messages per found node", f"{verdict.msgs_per_found:.3f}",
             f"{verdict.contacts_per_found:.3f} contacts per found node"),

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import click
 
+from fastdht.cli.params import DURATION
 from fastdht.testing.catalog import write_hashes, write_peers
+from fastdht.testing.sessions import write_sessions
 from fastdht.testing.swarm import LIARS, PROFILES, Swarm
-from fastdht.testing.truth import most_asked_ip, write_counters, write_truth
+from fastdht.testing.truth import write_counters, write_truth
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]     # generic only since click 8.3
@@ -63,12 +65,17 @@ def liar_options(command: click.Command) -> click.Command:
               help="Share of the nodes that answer sample_infohashes; of the others half refuse it.")
 @click.option("--sample-interval", "interval_s", type=click.IntRange(0, 21_600), default=21_600, show_default=True,
               help="Seconds that a sample stays the same; asking sooner is counted.")
+@click.option("--churn", type=Share(), default=0, help="Share of the nodes that come and go.")
+@click.option("--session", "session_s", type=DURATION, default="200m", show_default=True,
+              help="Median of their sessions and of their absences.")
+@click.option("--node-limit", type=click.IntRange(0, 1_000_000), default=0, show_default=True,
+              help="Answers of a node to one address in 10 s; it ignores what is more. 0: all.")
 @click.option("--adversaries", type=Share(), default=0, help="Adversaries of all kinds mixed, as a share of --nodes.")
 @click.option("--ids-per-ip", type=click.IntRange(1, 250), default=200, show_default=True,
               help="How many of the adversary many-ids share an address.")
 def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float | None, truth_file: Path | None,
           net: str, torrents: int, values_everywhere: bool, infohashes: int, support: float, interval_s: int,
-          adversaries: float, ids_per_ip: int, **liars: int) -> None:
+          churn: float, session_s: float, node_limit: int, adversaries: float, ids_per_ip: int, **liars: int) -> None:
     """Run a virtual network on 127.0.0.0/8 until SIGTERM or Ctrl-C."""
     chosen = {name: liars[name.replace("-", "_")] for name in LIARS if liars[name.replace("-", "_")]}
     if chosen and adversaries:
@@ -79,7 +86,8 @@ def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float 
     try:
         network = Swarm(nodes, seed, port, profile=profile, rtt=rtt, loss=loss, net=net, torrents=torrents,
                         values_everywhere=values_everywhere, infohashes=infohashes, support=support,
-                        interval_s=interval_s, adversaries=chosen or adversaries, ids_per_ip=ids_per_ip)
+                        interval_s=interval_s, adversaries=chosen or adversaries, ids_per_ip=ids_per_ip, churn=churn,
+                        session_s=session_s, node_limit=node_limit)
     except MemoryError:
         raise click.ClickException(f"no memory for {nodes} nodes; each contact takes 28 bytes") from None
     run(network, truth_file, ending)
@@ -97,17 +105,26 @@ def run(network: Swarm, truth_file: Path | None, ending: threading.Event) -> Non
     totals = network.counters()
     asked = network.asked()
     if truth_file is not None:
+        write_cycles(network, truth_file)
         write_counters(truth_file.with_name(truth_file.name + ".counters"), totals["kernel_drops"],
                        totals["received"], asked, violations=totals.get("interval_violations", 0))
-    print_line({**totals, "max_packets_per_ip": most_asked_ip(network.truth_records, asked)})
+    print_line({**totals, "max_packets_per_ip": network.max_packets_per_ip(),
+                "received_by_kind": network.asked_by_kind()})
 
 
 def write_truths(network: Swarm, truth_file: Path) -> None:
     write_truth(truth_file, network.seed, network.nodes, network.contacts, network.truth_records)
+    write_cycles(network, truth_file)
     if network.catalog is not None:
         write_hashes(truth_file, network.seed, network.catalog)
     if network.torrents:
         write_peers(truth_file, network.seed, network.torrent_rows(), network.torrents)
+
+
+def write_cycles(network: Swarm, truth_file: Path) -> None:
+    sessions = network.sessions()
+    if sessions is not None:
+        write_sessions(truth_file, sessions)
 
 
 def print_line(values: dict[str, object]) -> None:

@@ -92,4 +92,4 @@ def summarize(crawl: CrawlResult, counts: Iterable[int], tally: SampleTally) -> 
     """`counts` in the order of COUNTED."""
     named = dict(zip(COUNTED, counts, strict=True))
     return HarvestResult(crawl, named, estimate(
-        tally.sums(), nodes=crawl.found, samplers=named["samplers"], num_sum=named["num_sum"]))
+        tally.sums(), nodes=crawl.found, samplers=named["samplers"]))

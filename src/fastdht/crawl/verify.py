@@ -36,20 +36,26 @@ class Verdict:
     msgs_per_found: float
     bep42_share: float      # of the found rows
     complete: bool          # what the crawl said of itself
+    part_time: int = 0          # nodes of the truth that were there only for a part of the crawl
+    part_time_found: int = 0    # of them
 
     def as_dict(self) -> dict[str, Any]:
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-def verify(directory: Path, reachable: AbstractSet[bytes], answering: AbstractSet[bytes]) -> Verdict:
+def verify(directory: Path, reachable: AbstractSet[bytes], answering: AbstractSet[bytes],
+           part_time: AbstractSet[bytes] = frozenset()) -> Verdict:
     """Read a crawl's directory and compare; the zone it was limited to limits the truth as well.
 
+    Recall counts the `reachable`, who were there all the time; `part_time` are those who came or went, and both their
+    number and how many of them were found are told beside it.
     Raises PersistError when the directory holds no finished crawl.
     """
     summary = read_summary(directory)
     zone = Zone.parse(summary.get("zone"))
     if zone.bits:
         reachable = {key for key in reachable if key[ID_AT:] in zone}
+        part_time = {key for key in part_time if key[ID_AT:] in zone}
     found: set[bytes] = set()
     rows = secure = 0
     for keys, secure_rows in read_nodes(directory):
@@ -62,7 +68,8 @@ def verify(directory: Path, reachable: AbstractSet[bytes], answering: AbstractSe
         recall=right / len(reachable) if reachable else 1.0, precision=1 - false_rows / len(found) if found else 1.0,
         found=len(found), reachable=len(reachable), missed=len(reachable) - right, false_rows=false_rows,
         doubled_rows=rows - len(found), msgs_per_found=summary["sent"] / len(found) if found else 0.0,
-        bep42_share=secure / rows if rows else 0.0, complete=bool(summary.get("complete")))
+        bep42_share=secure / rows if rows else 0.0, complete=bool(summary.get("complete")),
+        part_time=len(part_time), part_time_found=len(found & part_time))
 
 
 def read_summary(directory: Path) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class HarvestVerdict:
     infohashes: int                 # seen, and real
     existing: int
     false_hashes: int               # seen, and not in the network
-    misplaced: int                  # rows of a node that does not hold the infohash
+    misplaced: int                  # rows of an honest node that does not hold the infohash
+    lies: int                       # rows that adversaries told
     doubled_rows: int               # the same infohash from the same node
     total_error: float | None       # of the estimated total: 0.1 is ten percent too many
     msgs_per_found: float
@@ -41,18 +42,24 @@ class HarvestVerdict:
 
 
 def verify_harvest(directory: Path, index: Mapping[bytes, int], holders: Callable[[int], tuple[int, ...]],
-                   allowed: float, places: Mapping[Place, int], violations: int | None = None) -> HarvestVerdict:
-    """`index` numbers the infohashes, `holders` tells whose each is; `places`: whose place an (ip, port) is.
+                   allowed: float, places: Mapping[Place, int], violations: int | None = None,
+                   honest: int | None = None) -> HarvestVerdict:
+    """`index` numbers the infohashes, `holders` tells whose each is; `places`: whose place an (ip, port) is,
+    of which the first `honest` tell the truth (None: all).
 
     Raises PersistError when the directory holds no finished harvest.
     """
     summary = read_summary(directory)
     seen: set[bytes] = set()
     pairs: set[tuple[bytes, int]] = set()
-    rows = misplaced = 0
+    rows = misplaced = lies = 0
+    liars_from = len(places) if honest is None else honest
     for info_hash, place in read_samples(directory):
         serial = places.get(place, -1)
-        misplaced += info_hash not in index or serial not in holders(index[info_hash])
+        if serial >= liars_from:
+            lies += 1
+        else:
+            misplaced += info_hash not in index or serial not in holders(index[info_hash])
         seen.add(info_hash)
         pairs.add((info_hash, serial))
         rows += 1
@@ -62,10 +69,10 @@ def verify_harvest(directory: Path, index: Mapping[bytes, int], holders: Callabl
     found, total = max(summary["found"], 1), summary.get("total")
     return HarvestVerdict(
         coverage=coverage, allowed=allowed, share=coverage / allowed if allowed else 1.0, infohashes=real,
-        existing=len(index), false_hashes=len(seen) - real, misplaced=misplaced, doubled_rows=rows - len(pairs),
-        total_error=total / existing - 1 if total is not None else None, msgs_per_found=summary["sent"] / found,
-        contacts_per_found=summary["contacts"] / found, violations=violations,
-        complete=bool(summary.get("complete")))
+        existing=len(index), false_hashes=len(seen) - real, misplaced=misplaced, lies=lies,
+        doubled_rows=rows - len(pairs), total_error=total / existing - 1 if total is not None else None,
+        msgs_per_found=summary["sent"] / found, contacts_per_found=summary["contacts"] / found,
+        violations=violations, complete=bool(summary.get("complete")))
 
 
 def is_harvest(directory: Path) -> bool:

@@ -16,7 +16,9 @@ from fastdht._ext.swarm_catalog import Catalog
 from fastdht._ext.swarm_delay import DelayLine
 from fastdht._ext.swarm_loop import SwarmLoop
 from fastdht._ext.swarm_population import ROLE_NAMES, Population
+from fastdht._ext.swarm_sessions import Sessions as Cycles
 from fastdht.errors import ConfigError
+from fastdht.testing.sessions import Sessions
 from fastdht.testing.truth import RECORD, ROWS_AT_ONCE, TruthRow, unpack_rows
 
 BOOTSTRAP_SIZE = 8
@@ -51,7 +53,8 @@ class Swarm:
     `rtt="real"` delays answers (median 120 ms). `net` is the range to live in. `torrents` synthetic infohashes have
     peers at the 8 nodes closest to each; with `values_everywhere` any infohash has. About `infohashes` more live in the
     same way, and the share `support` of the nodes gives samples of theirs (BEP 51), anew every `interval_s` seconds.
-    Raises ConfigError.
+    The share `churn` of the nodes come and go, half of their sessions within `session_s` seconds. `node_limit`: how
+    many questions of one address an honest node answers in 10 s; 0: all. Raises ConfigError.
     """
 
     def __init__(
@@ -71,29 +74,35 @@ class Swarm:
         interval_s: int = 21_600,
         net: str = "127.0.0.0/8",
         ids_per_ip: int = 200,
+        churn: float = 0.0,
+        session_s: float = 12_000.0,
+        node_limit: int = 0,
     ) -> None:
         shape = find_profile(profile) if loss is None else replace(find_profile(profile), loss=loss)
         check_limits(nodes, port, shape, rtt, torrents)
         check_samples(infohashes, support, interval_s)
+        check_habits(churn, session_s, node_limit)
         base, bits = parse_net(net)
         self.nodes = nodes
         self.seed = seed
         self.profile = shape
         self._loop: SwarmLoop | None = None
         self._thread: threading.Thread | None = None
+        self._liars = count_liars(nodes, adversaries)
         self._delays = DelayLine(seed) if rtt == "real" else None
         try:
             self._people = Population(
-                [nodes, round(nodes * shape.dead_per_alive), *count_liars(nodes, adversaries)], seed, port,
+                [nodes, round(nodes * shape.dead_per_alive), *self._liars], seed, port,
                 net_base=base, net_bits=bits, secure_share=shape.secure, sigma=shape.sigma,
-                stale=round(nodes * shape.stale), ids_per_ip=ids_per_ip)
+                stale=round(nodes * shape.stale), ids_per_ip=ids_per_ip,
+                sessions=Cycles(seed, churn, session_s) if churn else None)
             catalog = Catalog(self._people, seed, infohashes, support=support, interval_s=interval_s
                               ) if infohashes else None
         except ValueError as error:
             raise ConfigError(str(error)) from None
         self._responder = Responder(
             self._people, seed, loss=shape.loss, wide=shape.wide, narrow=shape.narrow, torrents=torrents,
-            values_everywhere=values_everywhere, catalog=catalog)
+            values_everywhere=values_everywhere, catalog=catalog, node_limit=node_limit)
 
     def start(self) -> Self:
         """Open the sockets (OSError when a port is taken) and serve until `stop`."""
@@ -138,7 +147,7 @@ class Swarm:
     @property
     def bootstrap(self) -> list[str]:
         """Endpoints of a few honest nodes."""
-        return [str(row.ip) + f":{row.port}" for row in self.truth(0, BOOTSTRAP_SIZE) if row.reachable]
+        return [f"{row.ip}:{row.port}" for row in self.truth(0, BOOTSTRAP_SIZE) if row.reachable]
 
     @property
     def contacts(self) -> int:
@@ -203,6 +212,28 @@ class Swarm:
         """Datagrams received by each contact, in the order of `truth`; exact after `stop`."""
         return memoryview(self._responder.asked(start, self.contacts if count is None else count)).cast("I")
 
+    def max_packets_per_ip(self) -> int:
+        """The most datagrams that one address received, over all its ports."""
+        return self._responder.max_packets_per_ip()
+
+    def asked_by_kind(self) -> dict[str, int]:
+        """Datagrams received by the contacts of each kind that the network has."""
+        asked, first, counts = self.asked(), 0, {}
+        for kind, count in zip(ROLE_NAMES, [self.nodes, self.contacts - self.nodes - sum(self._liars), *self._liars],
+                               strict=True):
+            counts[kind] = sum(asked[first : first + count])
+            first += count
+        return {kind: count for kind, count in counts.items() if count}
+
+    def sessions(self) -> Sessions | None:
+        """Who comes and goes, and the span in which datagrams came so far (exact after `stop`); None without churn."""
+        cycles = self._people.sessions
+        if cycles is None:
+            return None
+        records = [cycles.records(first, min(ROWS_AT_ONCE, self.nodes - first))
+                   for first in range(0, self.nodes, ROWS_AT_ONCE)]
+        return Sessions(*self._responder.span_us(), b"".join(records))
+
     @property
     def buffer_bytes(self) -> int:
         """The receive buffer as the kernel granted it (it doubles what was asked); 0 before `start`."""
@@ -247,6 +278,15 @@ def check_samples(infohashes: int, support: float, interval_s: int) -> None:
         raise ConfigError(f"support {support}; a share of 0 to 1")
     if not 0 <= interval_s <= 21_600:
         raise ConfigError(f"an interval of {interval_s} s; BEP 51 allows 0 to 21600")
+
+
+def check_habits(churn: float, session_s: float, node_limit: int) -> None:
+    if not 0 <= churn <= 1:
+        raise ConfigError(f"churn {churn}; a share of 0 to 1")
+    if not 1 <= session_s <= 86_400 * 30:
+        raise ConfigError(f"sessions of {session_s} s; 1 to {86_400 * 30}")
+    if not 0 <= node_limit <= 1_000_000:
+        raise ConfigError(f"a limit of {node_limit} answers in 10 s; 0 to 1,000,000")
 
 
 def count_liars(nodes: int, adversaries: float | Mapping[str, int]) -> list[int]:

@@ -24,9 +24,10 @@ RECORD = struct.Struct(">4sH20sBB")         # ip, port, id, flags, kind
 KEY_SIZE = 26                               # ip, port and id: a found row in the same form
 ROWS_AT_ONCE = 1 << 18
 
-REACHABLE, ANSWERS, BEP42, LISTED = 1, 2, 4, 8
+REACHABLE, ANSWERS, BEP42, LISTED, CHURNS = 1, 2, 4, 8, 16
 KINDS = ("honest", "dead", "ring", "invented-id", "same-id", "bogons", "reflector", "id-mirror", "wrong-tid",
-         "other-port", "big-reply", "many-nodes", "ragged", "unsorted", "deep", "two-replies", "many-ids")
+         "other-port", "big-reply", "many-nodes", "ragged", "unsorted", "deep", "two-replies", "limited",
+         "huge-num", "odd-interval", "ragged-samples", "invented-samples", "repeated-samples", "many-ids")
 
 
 class TruthRow(NamedTuple):
@@ -35,10 +36,11 @@ class TruthRow(NamedTuple):
     ip: str
     port: int
     id: bytes           # 20 bytes
-    reachable: bool     # alive and honest: recall is the share of these that was found
+    reachable: bool     # honest and always there: recall is the share of these that was found
     answers: bool       # a found row with this ip, port and id is right: what precision counts
     bep42: bool         # the id is valid at this address
     listed: bool        # honest tables may name it; otherwise only its accomplices do
+    churns: bool        # honest, but comes and goes: testing/sessions.py says when
     kind: str
 
 
@@ -46,7 +48,7 @@ def unpack_rows(records: bytes) -> Iterator[TruthRow]:
     """Rows from packed records."""
     for ip, port, node_id, flags, kind in RECORD.iter_unpack(records):
         yield TruthRow(".".join(map(str, ip)), port, node_id, bool(flags & REACHABLE), bool(flags & ANSWERS),
-                       bool(flags & BEP42), bool(flags & LISTED), KINDS[kind])
+                       bool(flags & BEP42), bool(flags & LISTED), bool(flags & CHURNS), KINDS[kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +142,6 @@ def read_counters(path: Path) -> Counters:
     return Counters(drops, received, array("I", data[COUNTERS_HEADER.size :]), violations)
 
 
-def most_asked_ip(records: Callable[[int, int], bytes], asked: memoryview | array[int]) -> int:
-    """The most datagrams that one IP received, over all its ports; `records(start, count)` gives the rows."""
-    per_ip: dict[bytes, int] = {}
-    for first in range(0, len(asked), ROWS_AT_ONCE):
-        counts = asked[first : first + ROWS_AT_ONCE]
-        chunk = records(first, len(counts))
-        for i, count in enumerate(counts):
-            if count:
-                ip = chunk[i * RECORD.size : i * RECORD.size + 4]
-                per_ip[ip] = per_ip.get(ip, 0) + count
-    return max(per_ip.values(), default=0)
-
-
 def has_pyarrow() -> bool:
     try:
         import pyarrow.parquet  # noqa: F401
@@ -162,13 +151,13 @@ def has_pyarrow() -> bool:
 
 
 def write_parquet(path: Path, seed: int, nodes: int, chunks: Iterator[bytes]) -> None:
-    """One row group a chunk: ip (string), port, id (20 bytes), reachable, answers, bep42, listed, kind."""
+    """One row group a chunk: ip (string), port, id (20 bytes), reachable, answers, bep42, listed, churns, kind."""
     import pyarrow
     import pyarrow.parquet
 
     fields = [("ip", pyarrow.string()), ("port", pyarrow.uint16()), ("id", pyarrow.binary(20)),
               ("reachable", pyarrow.bool_()), ("answers", pyarrow.bool_()), ("bep42", pyarrow.bool_()),
-              ("listed", pyarrow.bool_()), ("kind", pyarrow.string())]
+              ("listed", pyarrow.bool_()), ("churns", pyarrow.bool_()), ("kind", pyarrow.string())]
     schema = pyarrow.schema(fields, metadata={"seed": str(seed), "nodes": str(nodes)})
     with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         for chunk in chunks:
@@ -188,9 +177,10 @@ def read_parquet(path: Path) -> Truth:
     try:
         file = pyarrow.parquet.ParquetFile(path)
         for batch in file.iter_batches(columns=list(TruthRow._fields)):
-            for ip, port, node_id, reachable, answers, bep42, listed, kind in zip(
+            for ip, port, node_id, reachable, answers, bep42, listed, churns, kind in zip(
                     *(batch.column(name).to_pylist() for name in TruthRow._fields), strict=True):
-                flags = reachable * REACHABLE | answers * ANSWERS | bep42 * BEP42 | listed * LISTED
+                flags = (reachable * REACHABLE | answers * ANSWERS | bep42 * BEP42 | listed * LISTED
+                         | churns * CHURNS)
                 records += RECORD.pack(bytes(map(int, ip.split("."))), port, node_id, flags, kinds[kind])
         metadata = file.schema_arrow.metadata or {}
         return Truth(int(metadata[b"nodes"]), int(metadata[b"seed"]), bytes(records))
