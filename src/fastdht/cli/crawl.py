@@ -17,6 +17,7 @@ from fastdht.cli.crawl_harvest import harvest
 from fastdht.cli.crawl_metadata import metadata
 from fastdht.cli.crawl_monitor import monitor
 from fastdht.cli.crawl_peers import peers
+from fastdht.cli.crawl_size import size
 from fastdht.cli.params import HostPort
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary
 from fastdht.config import public_bootstrap
@@ -117,13 +118,17 @@ def report(directory: Path, out: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
-    from fastdht.cli.crawl_verify import show_harvest
+    from fastdht.cli.crawl_verify import show_harvest, show_size
+    from fastdht.crawl.size_verify import is_size
     from fastdht.testing.sessions import read_sessions
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
     truth = read_truth(truth_file)
     if is_harvest(directory):
         show_harvest(directory, truth_file, truth.records, truth.nodes, as_json=as_json)
+        return
+    if is_size(directory):
+        show_size(directory, truth_file, len(truth.keys(REACHABLE)), as_json=as_json)
         return
     sessions = read_sessions(truth_file)
     always, partly = sessions.split(truth) if sessions is not None else (truth.keys(REACHABLE), set())
@@ -149,3 +154,4 @@ crawl.add_command(metadata)
 crawl.add_command(monitor)
 crawl.add_command(peers)
 crawl.add_command(resume)
+crawl.add_command(size)

@@ -1,9 +1,10 @@
-"""`fastdht crawl verify` for a harvest: its figures beside the truth. Rate class: command."""
+"""`fastdht crawl verify` for a harvest or an estimate of size: the figures beside the truth. Rate class: command."""
 from __future__ import annotations
 
 from pathlib import Path
 
 from fastdht.cli.render import Row, count, emit_json, percent, print_summary
+from fastdht.crawl.size_verify import verify_size
 from fastdht.crawl.verify_harvest import place_of, verify_harvest
 from fastdht.testing.catalog import read_hashes
 from fastdht.testing.truth import RECORD, read_counters
@@ -34,3 +35,14 @@ def show_harvest(directory: Path, truth_file: Path, records: bytes, honest: int,
             f"{verdict.contacts_per_found:.3f} contacts per found node"),
         Row("written twice", count(verdict.doubled_rows), "rows"),
     ])
+
+
+def show_size(directory: Path, truth_file: Path, truth: int, *, as_json: bool) -> None:
+    """Compare with `truth`, the number of reachable nodes."""
+    verdicts = verify_size(directory, truth)
+    if as_json:
+        emit_json({"truth": truth, "methods": {name: each.as_dict() for name, each in verdicts.items()}})
+        return
+    print_summary(f"{directory} against {truth_file}: {count(truth)} nodes", [
+        Row(name, f"{100 * each.error:+.2f} %", f"{count(each.nodes)}; {count(each.low)} to {count(each.high)} "
+            + ("holds the truth" if each.is_held else "does not hold the truth")) for name, each in verdicts.items()])

@@ -157,6 +157,7 @@ class Crawl:
         self._open_transport = transport
         self._passes: list[dict[str, int]] = []
         self._pass: Pass | None = None
+        self.frontier: Frontier | None = None       # of the last pass that has ended: for what is estimated from it
         self._packets_per_ip = 0
         self._longest_late_us = 0
         self._started_us = 0
@@ -202,7 +203,7 @@ class Crawl:
             else:
                 await self._run_pass(number, frontier, saved["totals"] if saved else {}, seeds, writer)
             self._packets_per_ip += await self._in_thread(writer, frontier.max_packets_per_address)
-            previous = frontier
+            previous = self.frontier = frontier
             if self.is_stopped:
                 return
 
