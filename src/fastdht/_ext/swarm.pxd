@@ -5,6 +5,7 @@ from fastdht._ext.bencode cimport Span
 from fastdht._ext.hashing cimport HashKey, Rng
 from fastdht._ext.krpc cimport Message
 from fastdht._ext.swarm_catalog cimport Catalog
+from fastdht._ext.swarm_crowds cimport Crowds
 from fastdht._ext.swarm_population cimport Population, Role
 from fastdht._ext.swarm_replies cimport Draft
 from fastdht._ext.swarm_tables cimport TableShape
@@ -70,6 +71,8 @@ cdef class Responder:
     cdef readonly uint32_t torrents
     cdef readonly Catalog catalog       # None: nobody knows sample_infohashes
     cdef bint has_catalog
+    cdef readonly Crowds crowds         # None: ten peers each
+    cdef bint has_crowds
     cdef int64_t now_us                 # as the loop has it
     cdef uint32_t* asked_counts         # by serial: datagrams received
     cdef StoredPeer* store

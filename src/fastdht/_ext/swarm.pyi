@@ -1,6 +1,7 @@
 from typing import Self
 
 from fastdht._ext.swarm_catalog import Catalog
+from fastdht._ext.swarm_crowds import Crowds
 from fastdht._ext.swarm_population import Population
 
 class Responder:
@@ -16,6 +17,7 @@ class Responder:
         torrents: int = 0,
         values_everywhere: bool = False,
         catalog: Catalog | None = None,
+        crowds: Crowds | None = None,
     ) -> Self: ...
     @property
     def people(self) -> Population: ...
@@ -23,6 +25,8 @@ class Responder:
     def torrents(self) -> int: ...
     @property
     def catalog(self) -> Catalog | None: ...
+    @property
+    def crowds(self) -> Crowds | None: ...
     def handle(
         self, data: bytes, source: tuple[int, int], destination: tuple[int, int], now_us: int = 0
     ) -> list[tuple[bool, bytes]]: ...

@@ -32,11 +32,12 @@ cdef class Responder:
     `loss` is the share lost each way; `wide` and `narrow` the shares of nodes that answer 16-20 and 1-3 contacts;
     `widened`: half of the nodes keep libtorrent's larger first buckets; `torrents` synthetic torrents exist, told by
     the 8 honest nodes closest to each, as are those of `catalog`, which nodes also tell of when they are asked for
-    samples (BEP 51); `values_everywhere`: every infohash is such a torrent.
+    samples (BEP 51); `values_everywhere`: every infohash is such a torrent. With `crowds`
+    they have as many peers as it says, and nodes answer scrapes (BEP 33).
     """
 
     def __cinit__(self, people, seed, *, loss=0.0, wide=0.0, narrow=0.0, widened=True, torrents=0,
-                  values_everywhere=False, Catalog catalog=None):
+                  values_everywhere=False, Catalog catalog=None, Crowds crowds=None):
         cdef Rng rng
         self.people = people
         seed_rng(&rng, (seed ^ 0x5AFEC0DE) & 0xFFFFFFFFFFFFFFFF)
@@ -53,6 +54,8 @@ cdef class Responder:
         self.torrents = torrents
         self.catalog = catalog
         self.has_catalog = catalog is not None
+        self.crowds = crowds
+        self.has_crowds = crowds is not None
         self.has_values_everywhere = values_everywhere
         self.asked_counts = <uint32_t*>swarm_allocate(<size_t>self.people.total * sizeof(uint32_t))
         self.store = <StoredPeer*>calloc(STORE_SETS * STORE_WAYS, sizeof(StoredPeer))
@@ -161,6 +164,7 @@ cdef class Responder:
         self.draft.has_nodes = False
         self.draft.has_token = False
         self.draft.has_samples = False
+        self.draft.has_filters = False
         self.draft.is_unsorted = False
         self.draft.nodes_size = 0
         self.draft.value_count = 0
@@ -266,6 +270,9 @@ cdef class Responder:
         if not self.has_values_everywhere and not self.is_torrent(self.message.target):
             return
         if not is_among_closest(self.people, shape.prefix, read_be64(self.message.target), K):
+            return
+        if self.has_crowds:
+            self.crowds.tell(serial, &self.message, &self.draft)
             return
         for i in range(min(<uint32_t>TORRENT_PEERS, <uint32_t>MAX_VALUES - self.draft.value_count)):
             self.write_torrent_peer(self.message.target, i, self.draft.values + 6 * self.draft.value_count)

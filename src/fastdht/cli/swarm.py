@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from fastdht.testing.catalog import write_hashes, write_peers
+from fastdht.testing.catalog import HASH_ROW, write_crowds, write_hashes, write_peers
 from fastdht.testing.swarm import LIARS, PROFILES, Swarm
 from fastdht.testing.truth import most_asked_ip, write_counters, write_truth
 
@@ -63,12 +63,15 @@ def liar_options(command: click.Command) -> click.Command:
               help="Share of the nodes that answer sample_infohashes; of the others half refuse it.")
 @click.option("--sample-interval", "interval_s", type=click.IntRange(0, 21_600), default=21_600, show_default=True,
               help="Seconds that a sample stays the same; asking sooner is counted.")
+@click.option("--largest-swarm", type=click.IntRange(0, 1_000_000), default=0, metavar="N",
+              help="Torrents have 1 to N peers, spread over all sizes, and answer scrapes (BEP 33). Default: 10 each.")
+@click.option("--full-filters", type=Share(), default=0, help="Share of the nodes that answer scrapes with every bit.")
 @click.option("--adversaries", type=Share(), default=0, help="Adversaries of all kinds mixed, as a share of --nodes.")
 @click.option("--ids-per-ip", type=click.IntRange(1, 250), default=200, show_default=True,
               help="How many of the adversary many-ids share an address.")
 def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float | None, truth_file: Path | None,
           net: str, torrents: int, values_everywhere: bool, infohashes: int, support: float, interval_s: int,
-          adversaries: float, ids_per_ip: int, **liars: int) -> None:
+          largest_swarm: int, full_filters: float, adversaries: float, ids_per_ip: int, **liars: int) -> None:
     """Run a virtual network on 127.0.0.0/8 until SIGTERM or Ctrl-C."""
     chosen = {name: liars[name.replace("-", "_")] for name in LIARS if liars[name.replace("-", "_")]}
     if chosen and adversaries:
@@ -79,7 +82,8 @@ def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float 
     try:
         network = Swarm(nodes, seed, port, profile=profile, rtt=rtt, loss=loss, net=net, torrents=torrents,
                         values_everywhere=values_everywhere, infohashes=infohashes, support=support,
-                        interval_s=interval_s, adversaries=chosen or adversaries, ids_per_ip=ids_per_ip)
+                        interval_s=interval_s, largest_swarm=largest_swarm, full_filters=full_filters,
+                        adversaries=chosen or adversaries, ids_per_ip=ids_per_ip)
     except MemoryError:
         raise click.ClickException(f"no memory for {nodes} nodes; each contact takes 28 bytes") from None
     run(network, truth_file, ending)
@@ -106,8 +110,21 @@ def write_truths(network: Swarm, truth_file: Path) -> None:
     write_truth(truth_file, network.seed, network.nodes, network.contacts, network.truth_records)
     if network.catalog is not None:
         write_hashes(truth_file, network.seed, network.catalog)
-    if network.torrents:
+    if network.crowds is not None:
+        write_crowds(truth_file, network.seed, list_crowds(network))
+    elif network.torrents:
         write_peers(truth_file, network.seed, network.torrent_rows(), network.torrents)
+
+
+def list_crowds(network: Swarm) -> list[tuple[bytes, bytes]]:
+    """Each infohash that has peers, and the record of them."""
+    assert network.crowds is not None
+    hashes = [network.torrent(number) for number in range(network.torrents)]
+    if network.catalog is not None:
+        for cell in range(network.catalog.cells()):
+            records = network.catalog.records(cell)
+            hashes += [records[at : at + 20] for at in range(0, len(records), HASH_ROW.size)]
+    return [(info_hash, network.crowds.record(info_hash)) for info_hash in hashes]
 
 
 def print_line(values: dict[str, object]) -> None:

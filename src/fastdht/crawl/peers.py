@@ -4,14 +4,15 @@ Theory of operation. Infohashes are worked on in order of their ids, some at a t
 ask the same nodes. With the nodes of a census the ones closest to an infohash are known: they are asked, once each, and
 nobody else. Without, each lookup starts at the closest nodes that lately answered another (a bounded cache), or at the
 bootstrap hosts, and walks as any lookup does. The rate is kept by when lookups begin; what one address is asked, by the
-core's throttle.
+core's throttle. A scrape is the same look-up for filters instead of peers (crawl/scrape.py).
+Memory: 20 bytes for each infohash of the list, and what the look-ups that run hold.
 """
 from __future__ import annotations
 
 import asyncio
 import bisect
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -19,13 +20,14 @@ from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id
 from fastdht._ext.walks import Walk
 from fastdht.config import SECOND_US, UNLIMITED, CoreConfig, LookupConfig, ThrottleConfig
+from fastdht.crawl.scrape import ScrapeWalk, SwarmSize
 from fastdht.engine.clock import monotonic_us
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
 from fastdht.engine.transport import open_transport
 from fastdht.errors import ConfigError
 from fastdht.stats import LookupReport
-from fastdht.types import Endpoint, InfoHash
+from fastdht.types import ID_SIZE, Endpoint, InfoHash
 
 GET_PEERS = 2                   # krpc Method
 ID_BITS = 160
@@ -38,6 +40,7 @@ TURN_S = 0.01
 HASHES_A_TURN = 64              # begun before the loop gets its turn
 
 Found = Callable[[bytes, LookupReport], None]
+Scraped = Callable[[bytes, LookupReport, SwarmSize], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,28 @@ class PeersSummary:
     hashes_per_s: float = 0.0
     elapsed_s: float = 0.0
     complete: bool = False
+    seeds: int = 0              # of a scrape; `peers` are then the others
+    saturated: int = 0          # infohashes whose filters had no zero bit left
 
     def as_dict(self) -> dict[str, Any]:
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+class HashList:
+    """Infohashes (20 bytes), each once and in order of their ids: in 256 parts, one of which is sorted at a time."""
+
+    def __init__(self, hashes: Iterable[bytes] = ()) -> None:
+        self._parts = [bytearray() for _ in range(256)]
+        for info_hash in hashes:
+            self._parts[info_hash[0]] += info_hash
+
+    def __len__(self) -> int:
+        """How many were given, the same ones each time."""
+        return sum(map(len, self._parts)) // ID_SIZE
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            yield from sorted({bytes(part[at:at + ID_SIZE]) for at in range(0, len(part), ID_SIZE)})
 
 
 class NodeCache:
@@ -127,14 +149,18 @@ class NodeCache:
 
 
 class BulkPeers:
-    """One run: `await run(hashes)` once; `stop()` ends it early. `found` is told of each infohash that has ended."""
+    """One run: `await run(hashes)` once; `stop()` ends it early. `found` is told of each infohash that has ended.
+
+    With `scraped` swarms are counted instead, and it is told, not `found`.
+    """
 
     def __init__(self, config: PeersConfig, found: Found, census: Iterable[tuple[bytes, bytes]] | None = None, *,
-                 clock: Callable[[], int] = monotonic_us) -> None:
+                 scraped: Scraped | None = None, clock: Callable[[], int] = monotonic_us) -> None:
         self.config = config
         self.summary = PeersSummary()
         self.is_stopped = False
         self._found = found
+        self._scraped = scraped
         self._clock = clock
         self._is_known = census is not None
         self._nodes = NodeCache(census or (), None if census is not None else CACHE_NODES)
@@ -149,8 +175,8 @@ class BulkPeers:
         self.is_stopped = True
         self._room.set()
 
-    async def run(self, hashes: Sequence[bytes]) -> PeersSummary:
-        """Look up each of `hashes` (20 bytes) once. Raises ConfigError when there is nobody to ask."""
+    async def run(self, hashes: Iterable[bytes]) -> PeersSummary:
+        """Look up each of `hashes` (20 bytes; a HashList as it is) once. Raises ConfigError when there is nobody to ask."""
         if not self._is_known:
             self._entry = await HostList(self.config.bootstrap)(self.config.family)
         if not self._entry and not len(self._nodes):
@@ -158,7 +184,7 @@ class BulkPeers:
         started_us = self._clock()
         engine = self._open()
         try:
-            await self._begin_all(sorted(set(hashes)), engine)
+            await self._begin_all(hashes if isinstance(hashes, HashList) else HashList(hashes), engine)
             while self._running:
                 self._room.clear()
                 await self._room.wait()
@@ -183,7 +209,7 @@ class BulkPeers:
         engine.start()
         return engine
 
-    async def _begin_all(self, hashes: Sequence[bytes], engine: Engine) -> None:
+    async def _begin_all(self, hashes: Iterable[bytes], engine: Engine) -> None:
         started_us = self._clock()
         for number, info_hash in enumerate(hashes, 1):
             while not self.is_stopped and (len(self._running) >= self.config.concurrency
@@ -217,8 +243,10 @@ class BulkPeers:
     def _begin(self, info_hash: bytes, engine: Engine) -> None:
         count = CENSUS_ASKED if self._is_known else CACHE_SEEDS
         seeds = self._nodes.closest(info_hash, count)
-        walk = Walk(InfoHash(info_hash), self._lookup, self._on_end)
-        if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._is_known):
+        is_scrape = self._scraped is not None
+        walk = (ScrapeWalk if is_scrape else Walk)(InfoHash(info_hash), self._lookup, self._on_end)
+        if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._is_known, scrape=is_scrape,
+                      is_read=is_scrape):
             self._running[id(walk)] = walk
 
     def _on_end(self, walk: Walk) -> None:
@@ -227,14 +255,26 @@ class BulkPeers:
         report: LookupReport = walk.report
         summary = self.summary
         summary.infohashes += 1
-        summary.with_peers += report.value_count > 0
         summary.unanswered += report.responses == 0
-        summary.peers += report.value_count
         summary.answered += report.responses
         if not self._is_known:
             for each in report.closest[:CACHE_SEEDS]:
                 self._nodes.add(each.contact.id, each.contact.endpoint.pack())
+        if isinstance(walk, ScrapeWalk):
+            self._take_size(walk, report)
+            return
+        summary.with_peers += report.value_count > 0
+        summary.peers += report.value_count
         self._found(bytes(walk.target), report)
+
+    def _take_size(self, walk: ScrapeWalk, report: LookupReport) -> None:
+        assert self._scraped is not None
+        size, summary = walk.size(), self.summary
+        summary.with_peers += not size.is_empty
+        summary.seeds += round(size.seeds.count)
+        summary.peers += round(size.downloaders.count)
+        summary.saturated += size.is_saturated
+        self._scraped(bytes(walk.target), report, size)
 
     def _summarize(self, engine: Engine, started_us: int) -> PeersSummary:
         summary = self.summary
