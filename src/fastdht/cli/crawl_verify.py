@@ -1,11 +1,13 @@
-"""`fastdht crawl verify` for a harvest: its figures beside the truth. Rate class: command."""
+"""`fastdht crawl verify` for a harvest, peers or sizes of swarms: figures beside the truth. Rate class: command."""
 from __future__ import annotations
 
 from pathlib import Path
 
 from fastdht.cli.render import Row, count, emit_json, percent, print_summary
 from fastdht.crawl.verify_harvest import place_of, verify_harvest
-from fastdht.testing.catalog import read_hashes
+from fastdht.crawl.verify_peers import PeersVerdict, ScrapeVerdict, as_plain, mode_of, verify_peers, verify_scrape
+from fastdht.errors import PersistError
+from fastdht.testing.catalog import beside, read_crowds, read_hashes, read_peers
 from fastdht.testing.truth import RECORD, read_counters
 
 
@@ -31,3 +33,47 @@ def show_harvest(directory: Path, truth_file: Path, records: bytes, *, as_json: 
             f"{verdict.contacts_per_found:.3f} contacts per found node"),
         Row("written twice", count(verdict.doubled_rows), "rows"),
     ])
+
+
+def show_peers(directory: Path, truth_file: Path, *, as_json: bool) -> None:
+    """Compare with FILE.crowds or, where the network has none, FILE.peers. Raises PersistError."""
+    has_crowds = beside(truth_file, "crowds").exists()
+    is_scrape = mode_of(directory) == "scrape"
+    if not has_crowds and (is_scrape or not beside(truth_file, "peers").exists()):
+        raise PersistError(f"{truth_file} says nothing of peers: run the swarm with --torrents"
+                           + " and --largest-swarm" * is_scrape)
+    verdict: PeersVerdict | ScrapeVerdict
+    if is_scrape:
+        verdict = verify_scrape(directory, read_crowds(truth_file))
+        rows = scrape_rows(verdict)
+    else:
+        verdict = verify_peers(directory, read_crowds(truth_file) if has_crowds else read_peers(truth_file))
+        rows = peers_rows(verdict)
+    if as_json:
+        emit_json(as_plain(verdict))
+        return
+    print_summary(f"{directory} against {truth_file}", [
+        *rows,
+        Row("messages per infohash", f"{verdict.msgs_per_hash:.2f}"),
+        Row("infohashes", count(verdict.infohashes), f"{count(verdict.hashes_per_s)}/s; {count(verdict.unknown)} more "
+            "that the network does not have"),
+    ])
+
+
+def peers_rows(verdict: PeersVerdict) -> list[Row]:
+    missed = "by their number: addresses were not kept whole" if verdict.precision is None else "of the announced peers"
+    false = "unknown" if verdict.precision is None else percent(verdict.precision)
+    return [
+        Row("recall", percent(verdict.recall), missed),
+        Row("precision", false, f"{count(verdict.found)} found, {count(verdict.announced)} announced"),
+        Row("written twice", count(verdict.doubled_rows), "rows"),
+    ]
+
+
+def scrape_rows(verdict: ScrapeVerdict) -> list[Row]:
+    return [
+        Row("seeds within bounds", percent(verdict.seeds_held), f"median error {percent(verdict.seeds_error)}"),
+        Row("downloaders within bounds", percent(verdict.downloaders_held),
+            f"median error {percent(verdict.downloaders_error)}"),
+        Row("saturated", count(verdict.saturated), "infohashes"),
+    ]

@@ -10,9 +10,8 @@ Memory: 20 bytes for each infohash of the list, and what the look-ups that run h
 from __future__ import annotations
 
 import asyncio
-import bisect
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id
 from fastdht._ext.walks import Walk
 from fastdht.config import SECOND_US, UNLIMITED, CoreConfig, LookupConfig, ThrottleConfig
+from fastdht.crawl.neighbours import CensusMap, HashList, NodeCache
 from fastdht.crawl.scrape import ScrapeWalk, SwarmSize
 from fastdht.engine.clock import monotonic_us
 from fastdht.engine.engine import Engine
@@ -27,10 +27,9 @@ from fastdht.engine.names import HostList
 from fastdht.engine.transport import open_transport
 from fastdht.errors import ConfigError
 from fastdht.stats import LookupReport
-from fastdht.types import ID_SIZE, Endpoint, InfoHash
+from fastdht.types import Endpoint, InfoHash
 
 GET_PEERS = 2                   # krpc Method
-ID_BITS = 160
 CENSUS_ASKED = 10               # closest nodes of a census asked: two of the eight that hold peers may be gone
 CACHE_SEEDS = 8                 # a lookup begins at so many of the cache …
 CACHE_NODES = 100_000           # … which forgets those farthest from the infohash worked on: it comes by once
@@ -91,70 +90,14 @@ class PeersSummary:
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-class HashList:
-    """Infohashes (20 bytes), each once and in order of their ids: in 256 parts, one of which is sorted at a time."""
-
-    def __init__(self, hashes: Iterable[bytes] = ()) -> None:
-        self._parts = [bytearray() for _ in range(256)]
-        for info_hash in hashes:
-            self._parts[info_hash[0]] += info_hash
-
-    def __len__(self) -> int:
-        """How many were given, the same ones each time."""
-        return sum(map(len, self._parts)) // ID_SIZE
-
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._parts:
-            yield from sorted({bytes(part[at:at + ID_SIZE]) for at in range(0, len(part), ID_SIZE)})
-
-
-class NodeCache:
-    """Nodes in order of their ids, and the closest to an infohash; at most `limit`, the farthest forgotten."""
-
-    def __init__(self, nodes: Iterable[tuple[bytes, bytes]] = (), limit: int | None = None) -> None:
-        entries = sorted({int.from_bytes(node_id, "big"): endpoint for node_id, endpoint in nodes}.items())
-        self._ids = [number for number, _ in entries]
-        self._endpoints = [endpoint for _, endpoint in entries]
-        self._limit = limit
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def add(self, node_id: bytes, endpoint: bytes) -> None:
-        number = int.from_bytes(node_id, "big")
-        at = bisect.bisect_left(self._ids, number)
-        if at < len(self._ids) and self._ids[at] == number:
-            self._endpoints[at] = endpoint
-            return
-        self._ids.insert(at, number)
-        self._endpoints.insert(at, endpoint)
-        if self._limit is not None and len(self._ids) > self._limit:
-            end = 0 if at > len(self._ids) // 2 else -1
-            del self._ids[end], self._endpoints[end]
-
-    def closest(self, info_hash: bytes, count: int) -> list[bytes]:
-        """The endpoints of the `count` closest, closest first. All ids of a prefix are closer than any other, so that
-        the longest prefix with enough ids holds them."""
-        number = int.from_bytes(info_hash, "big")
-        bits = min(ID_BITS, len(self._ids).bit_length() + 2)
-        while True:
-            low = number >> (ID_BITS - bits) << (ID_BITS - bits)
-            first = bisect.bisect_left(self._ids, low)
-            last = bisect.bisect_left(self._ids, low + (1 << (ID_BITS - bits)), first)
-            if last - first >= count or bits == 0:
-                break
-            bits -= 1
-        order = sorted(range(first, last), key=lambda i: self._ids[i] ^ number)
-        return [self._endpoints[i] for i in order[:count]]
-
-
 class BulkPeers:
     """One run: `await run(hashes)` once; `stop()` ends it early. `found` is told of each infohash that has ended.
 
     With `scraped` swarms are counted instead, and it is told, not `found`.
     """
 
-    def __init__(self, config: PeersConfig, found: Found, census: Iterable[tuple[bytes, bytes]] | None = None, *,
+    def __init__(self, config: PeersConfig, found: Found | None = None,
+                 census: Iterable[tuple[bytes, bytes]] | None = None, *,
                  scraped: Scraped | None = None, clock: Callable[[], int] = monotonic_us) -> None:
         self.config = config
         self.summary = PeersSummary()
@@ -162,9 +105,9 @@ class BulkPeers:
         self._found = found
         self._scraped = scraped
         self._clock = clock
-        self._is_known = census is not None
-        self._nodes = NodeCache(census or (), None if census is not None else CACHE_NODES)
-        width = CENSUS_ASKED if self._is_known else 8
+        self._nodes = NodeCache(CACHE_NODES)
+        self._map = CensusMap(census, 18 if config.family == 6 else 6) if census is not None else None
+        width = CENSUS_ASKED if census is not None else 8
         self._lookup = LookupConfig(width=width, wide_width=max(width, 12), subnet_limit=0,
                                     max_queries=config.max_queries, deadline_us=int(4 * config.timeout_s * SECOND_US))
         self._entry: Sequence[bytes] = ()
@@ -177,9 +120,9 @@ class BulkPeers:
 
     async def run(self, hashes: Iterable[bytes]) -> PeersSummary:
         """Look up each of `hashes` (20 bytes; a HashList as it is) once. Raises ConfigError when there is nobody to ask."""
-        if not self._is_known:
+        if self._map is None:
             self._entry = await HostList(self.config.bootstrap)(self.config.family)
-        if not self._entry and not len(self._nodes):
+        if not (self._entry if self._map is None else self._map):
             raise ConfigError("nobody to ask: the census has no nodes, or no bootstrap host an address")
         started_us = self._clock()
         engine = self._open()
@@ -228,7 +171,7 @@ class BulkPeers:
             return False
         allowed = self.config.rate * (self._clock() - started_us) / SECOND_US
         sent: int = engine.core.counters()["sent_queries"]
-        if self._is_known:          # what has begun will ask just so many, though it may not have been sent yet
+        if self._map is not None:   # what has begun will ask just so many, though it may not have been sent yet
             sent = CENSUS_ASKED * (self.summary.infohashes + len(self._running) + 1)
         else:
             sent += self._lookup.alpha * (len(self._running) + 1)
@@ -241,11 +184,13 @@ class BulkPeers:
             await self._room.wait()
 
     def _begin(self, info_hash: bytes, engine: Engine) -> None:
-        count = CENSUS_ASKED if self._is_known else CACHE_SEEDS
-        seeds = self._nodes.closest(info_hash, count)
+        if self._map is not None:
+            seeds = self._map.closest(info_hash, CENSUS_ASKED)
+        else:
+            seeds = self._nodes.closest(info_hash, CACHE_SEEDS)
         is_scrape = self._scraped is not None
         walk = (ScrapeWalk if is_scrape else Walk)(InfoHash(info_hash), self._lookup, self._on_end)
-        if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._is_known, scrape=is_scrape,
+        if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._map is not None, scrape=is_scrape,
                       is_read=is_scrape):
             self._running[id(walk)] = walk
 
@@ -257,7 +202,7 @@ class BulkPeers:
         summary.infohashes += 1
         summary.unanswered += report.responses == 0
         summary.answered += report.responses
-        if not self._is_known:
+        if self._map is None:
             for each in report.closest[:CACHE_SEEDS]:
                 self._nodes.add(each.contact.id, each.contact.endpoint.pack())
         if isinstance(walk, ScrapeWalk):
@@ -265,7 +210,8 @@ class BulkPeers:
             return
         summary.with_peers += report.value_count > 0
         summary.peers += report.value_count
-        self._found(bytes(walk.target), report)
+        if self._found is not None:
+            self._found(bytes(walk.target), report)
 
     def _take_size(self, walk: ScrapeWalk, report: LookupReport) -> None:
         assert self._scraped is not None
