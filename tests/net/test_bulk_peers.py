@@ -75,7 +75,7 @@ def test_settings_outside_their_limits_are_refused(wrong: dict[str, float]) -> N
 def test_closest_of_the_cache_are_those_of_a_full_sort(seed: int) -> None:
     rng = random.Random(seed)
     nodes = [((b"\x77" if rng.random() < 0.3 else b"") + rng.randbytes(20), rng.randbytes(6)) for _ in range(700)]
-    cache = NodeCache([(node_id[:20], endpoint) for node_id, endpoint in nodes[:350]])
+    cache = NodeCache(1000)
     for node_id, endpoint in nodes[350:]:
         cache.add(node_id[:20], endpoint)
     for _ in range(300):

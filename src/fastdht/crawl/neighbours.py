@@ -15,6 +15,7 @@ from fastdht.types import ID_SIZE
 ID_BITS = 160
 PREFIX_SIZE = 8                 # of an id: no two of ten million honest nodes share so much
 PARTS = 256
+FEW = 24                        # ids that are sorted rather than halved
 
 
 class Rows:
@@ -105,14 +106,20 @@ class NodeCache:
 
 
 def find_closest(ids: Sequence[int], number: int, width: int, count: int) -> list[int]:
-    """Positions of the closest of ids in order. All ids of a prefix are closer than any other, so that the longest
-    prefix with enough ids holds them. `width`: bits of an id."""
-    bits = min(width, len(ids).bit_length() + 2)
-    while True:
-        low = number >> (width - bits) << (width - bits)
-        first = bisect.bisect_left(ids, low)
-        last = bisect.bisect_left(ids, low + (1 << (width - bits)), first)
-        if last - first >= count or bits == 0:
-            break
-        bits -= 1
-    return sorted(range(first, last), key=lambda i: ids[i] ^ number)[:count]
+    """Positions of the closest of ids in order, closest first. `width`: bits of an id.
+
+    All ids of a prefix are closer than any other: the half with the next bit of `number` comes before the other one.
+    """
+    found: list[int] = []
+    halves = [(0, len(ids), 0, width)]
+    while halves and len(found) < count:
+        first, last, base, bit = halves.pop()
+        if last - first <= FEW or bit == 0:
+            found += sorted(range(first, last), key=lambda i: ids[i] ^ number)
+            continue
+        bit -= 1
+        split = base | 1 << bit
+        middle = bisect.bisect_left(ids, split, first, last)
+        lower, upper = (first, middle, base, bit), (middle, last, split, bit)
+        halves += (lower, upper) if number >> bit & 1 else (upper, lower)
+    return found[:count]

@@ -1,8 +1,8 @@
 """Peers of many infohashes: bulk get_peers on one core. Rate class: lookup.
 
 Theory of operation. Infohashes are worked on in order of their ids, some at a time, so that lookups next to each other
-ask the same nodes. With the nodes of a census the ones closest to an infohash are known: they are asked, once each, and
-nobody else. Without, each lookup starts at the closest nodes that lately answered another (a bounded cache), or at the
+ask the same nodes. With the nodes of a census the ones closest to an infohash are known: eight are asked, each silent one
+is replaced by the next, and nobody else is. Without, each lookup starts at the closest nodes that lately answered another (a bounded cache), or at the
 bootstrap hosts, and walks as any lookup does. The rate is kept by when lookups begin; what one address is asked, by the
 core's throttle. A scrape is the same look-up for filters instead of peers (crawl/scrape.py).
 Memory: 20 bytes for each infohash of the list, and what the look-ups that run hold.
@@ -13,6 +13,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from fastdht._ext.core import Core
@@ -26,11 +27,13 @@ from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
 from fastdht.engine.transport import open_transport
 from fastdht.errors import ConfigError
-from fastdht.stats import LookupReport
+from fastdht.stats import CLOSEST, LookupReport
 from fastdht.types import Endpoint, InfoHash
 
 GET_PEERS = 2                   # krpc Method
-CENSUS_ASKED = 10               # closest nodes of a census asked: two of the eight that hold peers may be gone
+CENSUS_ASKED = 8                # closest nodes of a census that should answer: as many hold peers (BEP 5) …
+CENSUS_SEEDS = 12               # … of so many, as those that are silent are replaced
+LEAST_QUERIES = 10
 CACHE_SEEDS = 8                 # a lookup begins at so many of the cache …
 CACHE_NODES = 100_000           # … which forgets those farthest from the infohash worked on: it comes by once
 SECRET_SIZE = 96
@@ -61,8 +64,8 @@ class PeersConfig:
             raise ConfigError(f"concurrency is {self.concurrency}; 1 to 4096")
         if min(self.rate, self.per_ip_rate) < 0 or self.timeout_s <= 0:
             raise ConfigError("a rate cannot be negative, nor a timeout zero")
-        if not CENSUS_ASKED <= self.max_queries <= 1000:
-            raise ConfigError(f"max_queries is {self.max_queries}; {CENSUS_ASKED} to 1000")
+        if not LEAST_QUERIES <= self.max_queries <= 1000:
+            raise ConfigError(f"max_queries is {self.max_queries}; {LEAST_QUERIES} to 1000")
 
     @property
     def family(self) -> Literal[4, 6]:
@@ -107,8 +110,7 @@ class BulkPeers:
         self._clock = clock
         self._nodes = NodeCache(CACHE_NODES)
         self._map = CensusMap(census, 18 if config.family == 6 else 6) if census is not None else None
-        width = CENSUS_ASKED if census is not None else 8
-        self._lookup = LookupConfig(width=width, wide_width=max(width, 12), subnet_limit=0,
+        self._lookup = LookupConfig(width=CENSUS_ASKED, wide_width=CENSUS_ASKED if census is not None else 12, subnet_limit=0,
                                     max_queries=config.max_queries, deadline_us=int(4 * config.timeout_s * SECOND_US))
         self._entry: Sequence[bytes] = ()
         self._running: dict[int, Walk] = {}
@@ -185,7 +187,7 @@ class BulkPeers:
 
     def _begin(self, info_hash: bytes, engine: Engine) -> None:
         if self._map is not None:
-            seeds = self._map.closest(info_hash, CENSUS_ASKED)
+            seeds = self._map.closest(info_hash, CENSUS_SEEDS)
         else:
             seeds = self._nodes.closest(info_hash, CACHE_SEEDS)
         is_scrape = self._scraped is not None
@@ -203,8 +205,8 @@ class BulkPeers:
         summary.unanswered += report.responses == 0
         summary.answered += report.responses
         if self._map is None:
-            for each in report.closest[:CACHE_SEEDS]:
-                self._nodes.add(each.contact.id, each.contact.endpoint.pack())
+            for _, node_id, size, endpoint, *_ in islice(CLOSEST.iter_unpack(report.results[0][6]), CACHE_SEEDS):
+                self._nodes.add(node_id, endpoint[:size])
         if isinstance(walk, ScrapeWalk):
             self._take_size(walk, report)
             return
