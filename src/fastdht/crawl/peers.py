@@ -110,8 +110,9 @@ class BulkPeers:
         self._clock = clock
         self._nodes = NodeCache(CACHE_NODES)
         self._map = CensusMap(census, 18 if config.family == 6 else 6) if census is not None else None
-        self._lookup = LookupConfig(width=CENSUS_ASKED, wide_width=CENSUS_ASKED if census is not None else 12, subnet_limit=0,
-                                    max_queries=config.max_queries, deadline_us=int(4 * config.timeout_s * SECOND_US))
+        self._lookup = LookupConfig(width=CENSUS_ASKED, wide_width=CENSUS_ASKED if census is not None else 12,
+                                    subnet_limit=0, max_queries=config.max_queries,
+                                    deadline_us=int(4 * config.timeout_s * SECOND_US))
         self._entry: Sequence[bytes] = ()
         self._running: dict[int, Walk] = {}
         self._room = asyncio.Event()
@@ -160,7 +161,7 @@ class BulkPeers:
             while not self.is_stopped and (len(self._running) >= self.config.concurrency
                                            or self._is_ahead(engine, started_us)):
                 self._room.clear()
-                await self._wait_for_room(engine, started_us)
+                await self._wait_for_room()
             if self.is_stopped:
                 return
             self._begin(info_hash, engine)
@@ -179,8 +180,8 @@ class BulkPeers:
             sent += self._lookup.alpha * (len(self._running) + 1)
         return sent > allowed
 
-    async def _wait_for_room(self, engine: Engine, started_us: int) -> None:
-        if self._is_ahead(engine, started_us):
+    async def _wait_for_room(self) -> None:
+        if len(self._running) < self.config.concurrency:        # ahead of the rate: nobody may be there to wake us
             await asyncio.sleep(TURN_S)
         else:
             await self._room.wait()
@@ -190,6 +191,7 @@ class BulkPeers:
             seeds = self._map.closest(info_hash, CENSUS_SEEDS)
         else:
             seeds = self._nodes.closest(info_hash, CACHE_SEEDS)
+        seeds.reverse()         # of seeds, whose ids a lookup does not know, the last is asked first
         is_scrape = self._scraped is not None
         walk = (ScrapeWalk if is_scrape else Walk)(InfoHash(info_hash), self._lookup, self._on_end)
         if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._map is not None, scrape=is_scrape,
