@@ -194,8 +194,8 @@ class BulkPeers:
         seeds.reverse()         # of seeds, whose ids a lookup does not know, the last is asked first
         is_scrape = self._scraped is not None
         walk = (ScrapeWalk if is_scrape else Walk)(InfoHash(info_hash), self._lookup, self._on_end)
-        if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._map is not None, scrape=is_scrape,
-                      is_read=is_scrape):
+        if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._map is not None,
+                      scrape=is_scrape, is_read=is_scrape):
             self._running[id(walk)] = walk
 
     def _on_end(self, walk: Walk) -> None:

@@ -103,7 +103,8 @@ def take_vote(votes: Votes, answer: Answer) -> ScrapeAnswer:
     votes.add(seeds, peers, values)
     if seeds is None and peers is None:
         return ScrapeAnswer(answer.contact, None, None, len(values))
-    return ScrapeAnswer(answer.contact, count_of(Filter(seeds).estimate()), count_of(Filter(peers).estimate()), len(values))
+    counts = [count_of(Filter(each).estimate()) for each in (seeds, peers)]
+    return ScrapeAnswer(answer.contact, *counts, len(values))
 
 
 def count_of(estimate: Estimate) -> SwarmCount:

@@ -1,8 +1,8 @@
 """The truth about a virtual network's infohashes and peers, as files beside its truth. Rate class: command.
 
 `FILE.infohashes`: what `--infohashes` made, with holders (rows of FILE) and the chance that a sweep of BEP 51 shows
-each. `FILE.peers`: what `--torrents` made, with the ten peers that each has. `FILE.crowds`: with `--largest-swarm`, the peers
-of all of these instead. Layouts in docs/swarm.md.
+each. `FILE.peers`: what `--torrents` made, with the ten peers that each has. `FILE.crowds`: with
+`--largest-swarm`, the peers of all of these instead. Layouts in docs/swarm.md.
 """
 from __future__ import annotations
 
