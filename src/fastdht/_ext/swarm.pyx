@@ -32,8 +32,7 @@ cdef class Responder:
     `loss` is the share lost each way; `wide` and `narrow` the shares of nodes that answer 16-20 and 1-3 contacts;
     `widened`: half of the nodes keep libtorrent's larger first buckets; `torrents` synthetic torrents exist, told by
     the 8 honest nodes closest to each, as are those of `catalog`, which nodes also tell of when they are asked for
-    samples (BEP 51); `values_everywhere`: every infohash is such a torrent. With `crowds`
-    they have as many peers as it says, and nodes answer scrapes (BEP 33).
+    samples (BEP 51); `values_everywhere`: every infohash is such a torrent; `crowds`: of any size.
     """
 
     def __cinit__(self, people, seed, *, loss=0.0, wide=0.0, narrow=0.0, widened=True, torrents=0,

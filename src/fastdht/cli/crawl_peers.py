@@ -121,7 +121,8 @@ def peers(hashes: TextIO, census: Path | None, is_scrape: bool, anonymize: str, 
         raise click.UsageError(f"{hashes.name} has no infohash; one on a line is needed")
     chosen = choose_format(format_) if out is not None else "jsonl"
     mode = {"mode": "scrape" if is_scrape else "peers", "anonymize": anonymize}
-    note = {"version": __version__, **mode, "id": os.urandom(16).hex(), "purpose": purpose, "format": chosen, "command": shlex.join(["fastdht", *sys.argv[1:]]),
+    note = {"version": __version__, **mode, "id": os.urandom(16).hex(), "purpose": purpose, "format": chosen,
+            "command": shlex.join(["fastdht", *sys.argv[1:]]),
             "config": {**asdict(config), "bind": str(config.bind)}}
     if out is not None:
         prepare_directory(out)

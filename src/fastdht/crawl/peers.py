@@ -1,10 +1,11 @@
 """Peers of many infohashes: bulk get_peers on one core. Rate class: lookup.
 
 Theory of operation. Infohashes are worked on in order of their ids, some at a time, so that lookups next to each other
-ask the same nodes. With the nodes of a census the ones closest to an infohash are known: eight are asked, each silent one
-is replaced by the next, and nobody else is. Without, each lookup starts at the closest nodes that lately answered another (a bounded cache), or at the
-bootstrap hosts, and walks as any lookup does. The rate is kept by when lookups begin; what one address is asked, by the
-core's throttle. A scrape is the same look-up for filters instead of peers (crawl/scrape.py).
+ask the same nodes. With the nodes of a census the ones closest to an infohash are known: eight are asked, each silent
+one is replaced by the next, and nobody else is asked. Without, each lookup starts at the closest nodes that lately
+answered another (a bounded cache), or at the bootstrap hosts, and walks as any lookup does. The rate is kept by when
+lookups begin; what one address is asked, by the core's throttle. A scrape is the same look-up for filters instead of
+peers (crawl/scrape.py).
 Memory: 20 bytes for each infohash of the list, and what the look-ups that run hold.
 """
 from __future__ import annotations
@@ -122,7 +123,7 @@ class BulkPeers:
         self._room.set()
 
     async def run(self, hashes: Iterable[bytes]) -> PeersSummary:
-        """Look up each of `hashes` (20 bytes; a HashList as it is) once. Raises ConfigError when there is nobody to ask."""
+        """Look up each of `hashes` (20 bytes; a HashList as it is) once. Raises ConfigError when nobody is to be asked."""
         if self._map is None:
             self._entry = await HostList(self.config.bootstrap)(self.config.family)
         if not (self._entry if self._map is None else self._map):
@@ -181,10 +182,10 @@ class BulkPeers:
         return sent > allowed
 
     async def _wait_for_room(self) -> None:
-        if len(self._running) < self.config.concurrency:        # ahead of the rate: nobody may be there to wake us
-            await asyncio.sleep(TURN_S)
-        else:
+        if len(self._running) >= self.config.concurrency:
             await self._room.wait()
+        else:                       # ahead of the rate: nobody may be left to wake us
+            await asyncio.sleep(TURN_S)
 
     def _begin(self, info_hash: bytes, engine: Engine) -> None:
         if self._map is not None:

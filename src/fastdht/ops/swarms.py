@@ -103,8 +103,8 @@ def take_vote(votes: Votes, answer: Answer) -> ScrapeAnswer:
     votes.add(seeds, peers, values)
     if seeds is None and peers is None:
         return ScrapeAnswer(answer.contact, None, None, len(values))
-    counts = [count_of(Filter(each).estimate()) for each in (seeds, peers)]
-    return ScrapeAnswer(answer.contact, *counts, len(values))
+    seed_count, peer_count = (count_of(Filter(each).estimate()) for each in (seeds, peers))
+    return ScrapeAnswer(answer.contact, seed_count, peer_count, len(values))
 
 
 def count_of(estimate: Estimate) -> SwarmCount:
