@@ -123,7 +123,7 @@ class BulkPeers:
         self._room.set()
 
     async def run(self, hashes: Iterable[bytes]) -> PeersSummary:
-        """Look up each of `hashes` (20 bytes; a HashList as it is) once. Raises ConfigError when nobody is to be asked."""
+        """Look up each of `hashes` (20 bytes) once; a HashList is read as it is. Raises ConfigError: nobody to ask."""
         if self._map is None:
             self._entry = await HostList(self.config.bootstrap)(self.config.family)
         if not (self._entry if self._map is None else self._map):
