@@ -13,7 +13,7 @@ FUZZ_ARGS ?=
 RINGS ?= unit property sim net cli typing meta interop
 
 .PHONY: help demo test debug build sdist sim interop fuzz fuzz-gate lint stubs workflows docs annotate clean \
-	bench bench-server bench-lookups bench-crawl bench-bencode bench-replay bench-micro
+	bench bench-server bench-lookups bench-peers bench-crawl bench-bencode bench-replay bench-micro
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,13 +60,16 @@ fuzz: $(VENV)/.dev       ## the scanner and the whole core under sanitizers unti
 fuzz-gate: $(VENV)/.dev  ## the bounded run that CI makes
 	@$(BIN)/python -m fuzz.run --python $(BIN)/python --gate
 
-bench: bench-server bench-lookups bench-crawl bench-bencode bench-replay bench-micro  ## all of them, one after the other
+bench: bench-server bench-lookups bench-peers bench-crawl bench-bencode bench-replay bench-micro  ## all of them, one after the other
 
 bench-micro: $(VENV)/.dev $(VENV)/.bench    ## pytest-benchmark, one per unit of the packet path
 	@$(BIN)/python -m pytest bench/micro --benchmark-only
 
 bench-server bench-lookups bench-crawl bench-bencode bench-replay: bench-%: $(VENV)/.dev $(VENV)/.bench
 	@$(BIN)/python -m bench.macro.$*
+
+bench-peers: $(VENV)/.dev $(VENV)/.bench
+	@$(BIN)/python -m bench.macro.bulk_peers
 
 clean:           ## everything built, and .venv
 	rm -rf $(VENV) .venv-debug build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -209,10 +209,10 @@ class ScrapeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """The size of a swarm as the nodes closest to it know it (BEP 33): their filters united.
+    """The size of a swarm as the nodes closest to it know it (BEP 33): their filters taken together.
 
-    peers: those that are no seeds; what nodes without BEP 33 name counts as peers. answers: of each node that knew
-    the swarm.
+    peers: those that are no seeds; what nodes without BEP 33 name counts as peers while fewer than two sent filters.
+    answers: of each node that knew the swarm.
     """
 
     info_hash: InfoHash

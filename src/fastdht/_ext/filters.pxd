@@ -16,6 +16,7 @@ cdef FilterBits filter_bits(const uint8_t* ip, uint32_t ip_size) noexcept nogil
 cdef void set_bits(uint8_t* data, FilterBits bits) noexcept nogil
 cdef void merge_filter(uint8_t* data, const uint8_t* other) noexcept nogil
 cdef uint32_t count_zeros(const uint8_t* data) noexcept nogil
+cdef double estimate_of(double zeros) noexcept nogil
 
 
 cdef class Filter:

@@ -5,6 +5,7 @@ from fastdht._ext.bencode cimport Span
 from fastdht._ext.hashing cimport HashKey, Rng
 from fastdht._ext.krpc cimport Message
 from fastdht._ext.swarm_catalog cimport Catalog
+from fastdht._ext.swarm_crowds cimport Crowds
 from fastdht._ext.swarm_limits cimport AnswerLimit
 from fastdht._ext.swarm_population cimport Population, Role
 from fastdht._ext.swarm_replies cimport Draft
@@ -67,6 +68,8 @@ cdef class Responder:
     cdef int64_t started_us             # what sessions count from
     cdef int64_t first_us      # when the first and the last datagram came
     cdef int64_t last_us
+    cdef readonly Crowds crowds         # None: ten peers each
+    cdef bint has_crowds
     cdef int64_t now_us                 # as the loop has it
     cdef uint32_t* asked_counts         # by serial: datagrams received
     cdef PeerStore store                # what was announced

@@ -1,6 +1,7 @@
 from typing import Self
 
 from fastdht._ext.swarm_catalog import Catalog
+from fastdht._ext.swarm_crowds import Crowds
 from fastdht._ext.swarm_population import Population
 
 class Responder:
@@ -17,6 +18,7 @@ class Responder:
         values_everywhere: bool = False,
         catalog: Catalog | None = None,
         node_limit: int = 0,
+        crowds: Crowds | None = None,
     ) -> Self: ...
     @property
     def people(self) -> Population: ...
@@ -24,6 +26,8 @@ class Responder:
     def torrents(self) -> int: ...
     @property
     def catalog(self) -> Catalog | None: ...
+    @property
+    def crowds(self) -> Crowds | None: ...
     def max_packets_per_ip(self) -> int: ...
     def span_us(self) -> tuple[int, int]: ...
     def handle(

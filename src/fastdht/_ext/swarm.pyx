@@ -37,12 +37,12 @@ cdef class Responder:
     `loss` is the share lost each way; `wide` and `narrow` the shares of nodes that answer 16-20 and 1-3 contacts;
     `widened`: half of the nodes keep libtorrent's larger first buckets; `torrents` synthetic torrents exist, told by
     the 8 honest nodes closest to each, as are those of `catalog`, which nodes also tell of when they are asked for
-    samples (BEP 51); `values_everywhere`: every infohash is such a torrent; `node_limit`: how many questions of one
-    address an honest node answers in 10 s, 0 for all.
+    samples (BEP 51); `values_everywhere`: every infohash is such a torrent; `crowds`: of any size; `node_limit`: how
+    many questions of one address an honest node answers in 10 s, 0 for all.
     """
 
     def __cinit__(self, people, seed, *, loss=0.0, wide=0.0, narrow=0.0, widened=True, torrents=0,
-                  values_everywhere=False, Catalog catalog=None, node_limit=0):
+                  values_everywhere=False, Catalog catalog=None, node_limit=0, Crowds crowds=None):
         cdef Rng rng
         self.people = people
         seed_rng(&rng, (seed ^ 0x5AFEC0DE) & 0xFFFFFFFFFFFFFFFF)
@@ -59,6 +59,8 @@ cdef class Responder:
         self.torrents = torrents
         self.catalog = catalog
         self.has_catalog = catalog is not None
+        self.crowds = crowds
+        self.has_crowds = crowds is not None
         self.has_values_everywhere = values_everywhere
         self.node_limit = node_limit
         self.has_sessions = self.people.sessions is not None
@@ -184,6 +186,7 @@ cdef class Responder:
         self.draft.has_nodes = False
         self.draft.has_token = False
         self.draft.has_samples = False
+        self.draft.has_filters = False
         self.draft.is_unsorted = False
         self.draft.nodes_size = 0
         self.draft.value_count = 0
@@ -264,6 +267,9 @@ cdef class Responder:
         if not self.has_values_everywhere and not self.knows(self.message.target):
             return
         if not is_among_closest(self.people, shape.prefix, read_be64(self.message.target), K):
+            return
+        if self.has_crowds:
+            self.crowds.tell(serial, &self.message, &self.draft)
             return
         for i in range(min(<uint32_t>TORRENT_PEERS, <uint32_t>MAX_VALUES - self.draft.value_count)):
             write_torrent_peer(&self.torrent_key, self.message.target, i, self.draft.values + 6 * self.draft.value_count)
@@ -362,12 +368,8 @@ cdef class Responder:
 
     def counters(self) -> dict:
         """Totals since the start, by name; exact once nothing is being received."""
-        totals = dict(self.totals)
-        if self.has_catalog:
-            totals.update(sampled=self.catalog.sampled, interval_violations=self.catalog.violations)
-        if self.has_limit:
-            totals.update(limits_forgotten=self.limit.forgotten)
-        return totals
+        sampled = {"sampled": self.catalog.sampled, "interval_violations": self.catalog.violations} if self.catalog else {}
+        return {**self.totals, **sampled, **({"limits_forgotten": self.limit.forgotten} if self.limit else {})}
 
     def span_us(self) -> tuple:
         """When the first and the last datagram came, after the start, as sessions count; zeros before there was one."""

@@ -2,6 +2,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from fastdht._ext.bencode cimport Span
+from fastdht._ext.filters cimport FILTER_SIZE
 from fastdht._ext.swarm_catalog cimport Holding
 
 
@@ -22,6 +23,7 @@ cdef struct Draft:              # of one response; what is absent has size 0
     bint has_nodes
     bint has_token
     bint has_samples
+    bint has_filters
     bint is_unsorted
     uint32_t nodes_size
     uint32_t value_count
@@ -31,6 +33,8 @@ cdef struct Draft:              # of one response; what is absent has size 0
     uint8_t nodes[MAX_NODES_BYTES]
     uint8_t values[MAX_VALUES * 6]
     Holding holding             # of sample_infohashes
+    uint8_t seeds[FILTER_SIZE]          # of a scrape
+    uint8_t downloaders[FILTER_SIZE]
 
 
 cdef uint32_t write_reply(const Draft* draft, uint8_t* out) noexcept nogil

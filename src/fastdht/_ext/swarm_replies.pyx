@@ -1,7 +1,8 @@
 """Writes what a virtual node sends, in libtorrent's order of keys. Rate class: packet.
 
 Apart from the codec on purpose: it must also write what no codec should (keys out of order, deep nesting, padding),
-and other clients' versions. `out` has REPLY_ROOM bytes. Source: BEP 5 (KRPC), BEP 20 (client versions), BEP 42 (`ip`), BEP 51.
+and other clients' versions. `out` has REPLY_ROOM bytes. Source: BEP 5 (KRPC), BEP 20 (client versions), BEP 33 (filters),
+BEP 42 (`ip`), BEP 51.
 """
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset, strlen
@@ -52,7 +53,11 @@ cdef uint8_t* put_values(uint8_t* at, const Draft* draft) noexcept nogil:  # R0
 
 
 cdef uint8_t* put_body(uint8_t* at, const Draft* draft) noexcept nogil:  # R0
-    at = put(at, b"1:rd2:id20:", 11)
+    at = put(at, b"1:rd", 4)
+    if draft.has_filters:
+        at = put_string(put(at, b"4:BFpe", 6), draft.downloaders, FILTER_SIZE)
+        at = put_string(put(at, b"4:BFsd", 6), draft.seeds, FILTER_SIZE)
+    at = put(at, b"2:id20:", 7)
     memcpy(at, draft.id, 20)
     at += 20
     if draft.has_samples:

@@ -28,6 +28,7 @@ from fastdht.crawl.sinks import (
 )
 from fastdht.crawl.verify import verify as compare
 from fastdht.crawl.verify_harvest import is_harvest
+from fastdht.crawl.verify_peers import MODES, mode_of
 from fastdht.crawl.zones import Zone
 from fastdht.errors import DHTError
 from fastdht.types import Endpoint
@@ -118,11 +119,14 @@ def report(directory: Path, out: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
-    from fastdht.cli.crawl_verify import show_harvest, show_size
+    from fastdht.cli.crawl_verify import show_harvest, show_peers, show_size
     from fastdht.crawl.size_verify import is_size
     from fastdht.testing.sessions import read_sessions
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
+    if mode_of(directory) in MODES:
+        show_peers(directory, truth_file, as_json=as_json)
+        return
     truth = read_truth(truth_file)
     if is_harvest(directory):
         show_harvest(directory, truth_file, truth.records, truth.nodes, as_json=as_json)

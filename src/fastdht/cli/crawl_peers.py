@@ -1,4 +1,4 @@
-"""`fastdht crawl peers`: look up the peers of many infohashes. Rate class: command."""
+"""`fastdht crawl peers`: look up, or count, the peers of many infohashes. Rate class: command."""
 from __future__ import annotations
 
 import asyncio
@@ -21,12 +21,14 @@ from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary
 from fastdht.cli.run import run_async
 from fastdht.crawl.anonymous import KINDS, anonymizer
 from fastdht.crawl.metadata.bulk import read_wanted
+from fastdht.crawl.neighbours import HashList
 from fastdht.crawl.peers import BulkPeers, PeersConfig, PeersSummary
-from fastdht.crawl.records import FORMATS, PEER_COLUMNS, SWARM_COLUMNS
+from fastdht.crawl.records import FORMATS, PEER_COLUMNS, SCRAPE_COLUMNS, SWARM_COLUMNS
+from fastdht.crawl.scrape import SwarmSize
 from fastdht.crawl.sinks import prepare_directory, write_json
 from fastdht.crawl.tables import TableSink
 from fastdht.crawl.verify import read_nodes
-from fastdht.errors import DHTError
+from fastdht.errors import DHTError, PersistError
 from fastdht.stats import LookupReport
 from fastdht.types import ID_SIZE, Endpoint
 
@@ -57,10 +59,31 @@ class Output:
                 table.close()
 
 
+class Sizes:
+    """Sizes of swarms to a table, or a JSON line per infohash to stdout. Nobody's address is kept."""
+
+    def __init__(self, out: Path | None, format_: str) -> None:
+        self._table = TableSink(out, "scrapes", SCRAPE_COLUMNS, format_) if out is not None else None
+
+    def keep(self, info_hash: bytes, report: LookupReport, size: SwarmSize) -> None:
+        row = {"info_hash": info_hash.hex(), **size.as_dict(), "asked": report.queries, "answered": report.responses,
+               "outcome": report.outcome}
+        if self._table is not None:
+            self._table.add(row)
+        else:
+            sys.stdout.write(json.dumps(row) + "\n")
+
+    def close(self) -> None:
+        if self._table is not None:
+            self._table.close()
+
+
 @click.command()
 @click.argument("hashes", type=click.File("r", encoding="utf-8"))
 @click.option("--from-census", "census", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
               help="Directory of a fresh census: its nodes closest to each infohash are asked, and nobody else.")
+@click.option("--scrape", "is_scrape", is_flag=True,
+              help="Count seeds and downloaders (BEP 33), with 95 % bounds, instead of naming peers.")
 @click.option("--anonymize", type=click.Choice(KINDS), default="truncate", show_default=True,
               help="Peers as their /24 or /48, as hashes with a key that is thrown away, or whole.")
 @click.option("--purpose", default="", help="Why this is done; recorded in crawl.json. Needed with --out.")
@@ -82,7 +105,7 @@ class Output:
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the tables in --out. Default: parquet where pyarrow is installed.")
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
-def peers(hashes: TextIO, census: Path | None, anonymize: str, purpose: str, rate: str, bootstrap: Any,
+def peers(hashes: TextIO, census: Path | None, is_scrape: bool, anonymize: str, purpose: str, rate: str, bootstrap: Any,
           out: Path | None, format_: str | None, as_json: bool, allow_net: tuple[str, ...], **options: Any) -> None:
     """Look up the peers of the infohashes in HASHES (- for stdin), one on a line, and announce nothing."""
     from fastdht.cli.crawl import Rate, bootstrap_names, choose_format, finish_note
@@ -93,58 +116,71 @@ def peers(hashes: TextIO, census: Path | None, anonymize: str, purpose: str, rat
     if packets == 0 and not allow_net:
         raise click.UsageError("--rate max floods whoever is asked; it needs --allow-net, for a network of your own")
     config = PeersConfig(bootstrap=bootstrap_names(bootstrap), rate=packets, allow_net=allow_net, **options)
-    wanted = [bytes(each.info_hash) for each in read_wanted(hashes)]
-    known = list(read_census(census)) if census is not None else None
+    wanted = HashList(each.info_hash for each in read_wanted(hashes))
+    if not len(wanted):
+        raise click.UsageError(f"{hashes.name} has no infohash; one on a line is needed")
     chosen = choose_format(format_) if out is not None else "jsonl"
-    note = {"version": __version__, "mode": "peers", "id": os.urandom(16).hex(), "purpose": purpose,
-            "anonymize": anonymize, "format": chosen, "command": shlex.join(["fastdht", *sys.argv[1:]]),
+    mode = {"mode": "scrape" if is_scrape else "peers", "anonymize": anonymize}
+    note = {"version": __version__, **mode, "id": os.urandom(16).hex(), "purpose": purpose, "format": chosen,
+            "command": shlex.join(["fastdht", *sys.argv[1:]]),
             "config": {**asdict(config), "bind": str(config.bind)}}
     if out is not None:
         prepare_directory(out)
         write_json(out / "crawl.json", {"state": "running", **note})
     state = "failed"
     try:
-        with closing(Output(out, chosen, anonymize)) as output:
+        with closing(Sizes(out, chosen) if is_scrape else Output(out, chosen, anonymize)) as output:
+            known = read_census(census) if census is not None else None
             summary = run_async(work(config, output, known, wanted))
         state = "complete" if summary.complete else "partial"
         if out is not None:
-            write_json(out / "summary.json", {"mode": "peers", "anonymize": anonymize, **summary.as_dict()})
+            write_json(out / "summary.json", {**mode, **summary.as_dict()})
     finally:
         if out is not None:
             finish_note(out, {"state": state, **note}, state)
-    show(summary, as_json=as_json, is_stream=out is None)
-    if wanted and not summary.answered and summary.complete:
+    show(summary, as_json=as_json, is_stream=out is None, is_scrape=is_scrape)
+    if not summary.answered and summary.complete:
         raise DHTError("nobody answered")
 
 
 def read_census(folder: Path) -> Iterator[tuple[bytes, bytes]]:
     """Id and compact endpoint of each node that a census found. Raises PersistError."""
+    is_empty = True
     for keys, _ in read_nodes(folder):
         for key in keys:
             yield key[-ID_SIZE:], key[:-ID_SIZE]
+            is_empty = False
+    if is_empty:
+        raise PersistError(f"{folder} holds no nodes; it must be what `fastdht crawl census --out` wrote")
 
 
-async def work(config: PeersConfig, output: Output, known: list[tuple[bytes, bytes]] | None, wanted: list[bytes]
-               ) -> PeersSummary:
-    run = BulkPeers(config, output.keep, known)
+async def work(config: PeersConfig, output: Output | Sizes, known: Iterator[tuple[bytes, bytes]] | None,
+               wanted: HashList) -> PeersSummary:
+    if isinstance(output, Sizes):
+        run = BulkPeers(config, census=known, scraped=output.keep)
+    else:
+        run = BulkPeers(config, output.keep, known)
     if sys.platform != "win32":
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, run.stop)
     return await run.run(wanted)
 
 
-def show(summary: PeersSummary, *, as_json: bool, is_stream: bool) -> None:
+def show(summary: PeersSummary, *, as_json: bool, is_stream: bool, is_scrape: bool) -> None:
     if as_json:
         emit_json(summary.as_dict())
-    elif is_stream:
-        emit_remark(f"{count(summary.peers)} peers of {count(summary.with_peers)} infohashes, of "
+        return
+    counted = f"{count(summary.seeds)} seeds and {count(summary.peers)} downloaders" if is_scrape else (
+        f"{count(summary.peers)} peers")
+    if is_stream:
+        emit_remark(f"{counted} of {count(summary.with_peers)} infohashes, of "
                     f"{count(summary.infohashes)}, in {seconds(summary.elapsed_s)}")
-    else:
-        print_summary("Peers", [
-            Row("infohashes", count(summary.infohashes), f"{count(summary.with_peers)} with peers"),
-            Row("peers", count(summary.peers)),
-            Row("sent", count(summary.sent), f"{summary.msgs_per_hash:.1f} per infohash"),
-            Row("not answered", count(summary.unanswered), "infohashes"),
-            Row("rate", f"{count(summary.hashes_per_s)}/s"),
-            Row("time", seconds(summary.elapsed_s)),
-        ])
+        return
+    print_summary("Scrape" if is_scrape else "Peers", [
+        Row("infohashes", count(summary.infohashes), f"{count(summary.with_peers)} with peers"),
+        Row("found", counted, f"{count(summary.saturated)} infohashes have more than can be counted" * is_scrape),
+        Row("sent", count(summary.sent), f"{summary.msgs_per_hash:.1f} per infohash"),
+        Row("not answered", count(summary.unanswered), "infohashes"),
+        Row("rate", f"{count(summary.hashes_per_s)}/s"),
+        Row("time", seconds(summary.elapsed_s)),
+    ])

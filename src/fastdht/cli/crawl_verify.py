@@ -1,4 +1,4 @@
-"""`fastdht crawl verify` for a harvest or an estimate of size: the figures beside the truth. Rate class: command."""
+"""`fastdht crawl verify` for all but a census: the figures beside the truth. Rate class: command."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 from fastdht.cli.render import Row, count, emit_json, percent, print_summary
 from fastdht.crawl.size_verify import verify_size
 from fastdht.crawl.verify_harvest import place_of, verify_harvest
-from fastdht.testing.catalog import read_hashes
+from fastdht.crawl.verify_peers import PeersVerdict, ScrapeVerdict, as_plain, mode_of, verify_peers, verify_scrape
+from fastdht.errors import PersistError
+from fastdht.testing.catalog import beside, read_crowds, read_hashes, read_peers
 from fastdht.testing.truth import RECORD, read_counters
 
 
@@ -46,3 +48,47 @@ def show_size(directory: Path, truth_file: Path, truth: int, *, as_json: bool) -
     print_summary(f"{directory} against {truth_file}: {count(truth)} nodes", [
         Row(name, f"{100 * each.error:+.2f} %", f"{count(each.nodes)}; {count(each.low)} to {count(each.high)} "
             + ("holds the truth" if each.is_held else "does not hold the truth")) for name, each in verdicts.items()])
+
+
+def show_peers(directory: Path, truth_file: Path, *, as_json: bool) -> None:
+    """Compare with FILE.crowds or, where the network has none, FILE.peers. Raises PersistError."""
+    has_crowds = beside(truth_file, "crowds").exists()
+    is_scrape = mode_of(directory) == "scrape"
+    if not has_crowds and (is_scrape or not beside(truth_file, "peers").exists()):
+        raise PersistError(f"{truth_file} says nothing of peers: run the swarm with --torrents"
+                           + " and --largest-swarm" * is_scrape)
+    verdict: PeersVerdict | ScrapeVerdict
+    if is_scrape:
+        verdict = verify_scrape(directory, read_crowds(truth_file))
+        rows = scrape_rows(verdict)
+    else:
+        verdict = verify_peers(directory, read_crowds(truth_file) if has_crowds else read_peers(truth_file))
+        rows = peers_rows(verdict)
+    if as_json:
+        emit_json(as_plain(verdict))
+        return
+    print_summary(f"{directory} against {truth_file}", [
+        *rows,
+        Row("messages per infohash", f"{verdict.msgs_per_hash:.2f}"),
+        Row("infohashes", count(verdict.infohashes), f"{count(verdict.hashes_per_s)}/s; {count(verdict.unknown)} more "
+            "that the network does not have"),
+    ])
+
+
+def peers_rows(verdict: PeersVerdict) -> list[Row]:
+    missed = "by their number: addresses were not kept whole" if verdict.precision is None else "of the announced peers"
+    false = "unknown" if verdict.precision is None else percent(verdict.precision)
+    return [
+        Row("recall", percent(verdict.recall), missed),
+        Row("precision", false, f"{count(verdict.found)} found, {count(verdict.announced)} announced"),
+        Row("written twice", count(verdict.doubled_rows), "rows"),
+    ]
+
+
+def scrape_rows(verdict: ScrapeVerdict) -> list[Row]:
+    return [
+        Row("seeds within bounds", percent(verdict.seeds_held), f"median error {percent(verdict.seeds_error)}"),
+        Row("downloaders within bounds", percent(verdict.downloaders_held),
+            f"median error {percent(verdict.downloaders_error)}"),
+        Row("saturated", count(verdict.saturated), "infohashes"),
+    ]

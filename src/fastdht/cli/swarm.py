@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from fastdht.cli.params import DURATION
-from fastdht.testing.catalog import write_hashes, write_peers
+from fastdht.testing.catalog import HASH_ROW, write_crowds, write_hashes, write_peers
 from fastdht.testing.sessions import write_sessions
 from fastdht.testing.swarm import LIARS, PROFILES, Swarm
 from fastdht.testing.truth import write_counters, write_truth
@@ -65,6 +65,9 @@ def liar_options(command: click.Command) -> click.Command:
               help="Share of the nodes that answer sample_infohashes; of the others half refuse it.")
 @click.option("--sample-interval", "interval_s", type=click.IntRange(0, 21_600), default=21_600, show_default=True,
               help="Seconds that a sample stays the same; asking sooner is counted.")
+@click.option("--largest-swarm", type=click.IntRange(0, 1_000_000), default=0, metavar="N",
+              help="Torrents have 1 to N peers, spread over all sizes, and answer scrapes (BEP 33). Default: 10 each.")
+@click.option("--full-filters", type=Share(), default=0, help="Share of the nodes that answer scrapes with every bit.")
 @click.option("--churn", type=Share(), default=0, help="Share of the nodes that come and go.")
 @click.option("--session", "session_s", type=DURATION, default="200m", show_default=True,
               help="Median of their sessions and of their absences.")
@@ -75,7 +78,8 @@ def liar_options(command: click.Command) -> click.Command:
               help="How many of the adversary many-ids share an address.")
 def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float | None, truth_file: Path | None,
           net: str, torrents: int, values_everywhere: bool, infohashes: int, support: float, interval_s: int,
-          churn: float, session_s: float, node_limit: int, adversaries: float, ids_per_ip: int, **liars: int) -> None:
+          churn: float, session_s: float, node_limit: int, largest_swarm: int, full_filters: float, adversaries: float,
+          ids_per_ip: int, **liars: int) -> None:
     """Run a virtual network on 127.0.0.0/8 until SIGTERM or Ctrl-C."""
     chosen = {name: liars[name.replace("-", "_")] for name in LIARS if liars[name.replace("-", "_")]}
     if chosen and adversaries:
@@ -87,7 +91,8 @@ def swarm(nodes: int, seed: int, port: int, profile: str, rtt: str, loss: float 
         network = Swarm(nodes, seed, port, profile=profile, rtt=rtt, loss=loss, net=net, torrents=torrents,
                         values_everywhere=values_everywhere, infohashes=infohashes, support=support,
                         interval_s=interval_s, adversaries=chosen or adversaries, ids_per_ip=ids_per_ip, churn=churn,
-                        session_s=session_s, node_limit=node_limit)
+                        session_s=session_s, node_limit=node_limit, largest_swarm=largest_swarm,
+                        full_filters=full_filters)
     except MemoryError:
         raise click.ClickException(f"no memory for {nodes} nodes; each contact takes 28 bytes") from None
     run(network, truth_file, ending)
@@ -117,7 +122,9 @@ def write_truths(network: Swarm, truth_file: Path) -> None:
     write_cycles(network, truth_file)
     if network.catalog is not None:
         write_hashes(truth_file, network.seed, network.catalog)
-    if network.torrents:
+    if network.crowds is not None:
+        write_crowds(truth_file, network.seed, list_crowds(network))
+    elif network.torrents:
         write_peers(truth_file, network.seed, network.torrent_rows(), network.torrents)
 
 
@@ -125,6 +132,17 @@ def write_cycles(network: Swarm, truth_file: Path) -> None:
     sessions = network.sessions()
     if sessions is not None:
         write_sessions(truth_file, sessions)
+
+
+def list_crowds(network: Swarm) -> list[tuple[bytes, bytes]]:
+    """Each infohash that has peers, and the record of them."""
+    assert network.crowds is not None
+    hashes = [network.torrent(number) for number in range(network.torrents)]
+    if network.catalog is not None:
+        for cell in range(network.catalog.cells()):
+            records = network.catalog.records(cell)
+            hashes += [records[at : at + 20] for at in range(0, len(records), HASH_ROW.size)]
+    return [(info_hash, network.crowds.record(info_hash)) for info_hash in hashes]
 
 
 def print_line(values: dict[str, object]) -> None:

@@ -1,35 +1,40 @@
 """Peers of many infohashes: bulk get_peers on one core. Rate class: lookup.
 
 Theory of operation. Infohashes are worked on in order of their ids, some at a time, so that lookups next to each other
-ask the same nodes. With the nodes of a census the ones closest to an infohash are known: they are asked, once each, and
-nobody else. Without, each lookup starts at the closest nodes that lately answered another (a bounded cache), or at the
-bootstrap hosts, and walks as any lookup does. The rate is kept by when lookups begin; what one address is asked, by the
-core's throttle.
+ask the same nodes. With the nodes of a census the ones closest to an infohash are known: eight are asked, each silent
+one is replaced by the next, and nobody else is asked. Without, each lookup starts at the closest nodes that lately
+answered another (a bounded cache), or at the bootstrap hosts, and walks as any lookup does. The rate is kept by when
+lookups begin; what one address is asked, by the core's throttle. A scrape is the same look-up for filters instead of
+peers (crawl/scrape.py).
+Memory: 20 bytes for each infohash of the list, and what the look-ups that run hold.
 """
 from __future__ import annotations
 
 import asyncio
-import bisect
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id
 from fastdht._ext.walks import Walk
 from fastdht.config import SECOND_US, UNLIMITED, CoreConfig, LookupConfig, ThrottleConfig
+from fastdht.crawl.neighbours import CensusMap, HashList, NodeCache
+from fastdht.crawl.scrape import ScrapeWalk, SwarmSize
 from fastdht.engine.clock import monotonic_us
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
 from fastdht.engine.transport import open_transport
 from fastdht.errors import ConfigError
-from fastdht.stats import LookupReport
+from fastdht.stats import CLOSEST, LookupReport
 from fastdht.types import Endpoint, InfoHash
 
 GET_PEERS = 2                   # krpc Method
-ID_BITS = 160
-CENSUS_ASKED = 10               # closest nodes of a census asked: two of the eight that hold peers may be gone
+CENSUS_ASKED = 8                # closest nodes of a census that should answer: as many hold peers (BEP 5) …
+CENSUS_SEEDS = 12               # … of so many, as those that are silent are replaced
+LEAST_QUERIES = 10
 CACHE_SEEDS = 8                 # a lookup begins at so many of the cache …
 CACHE_NODES = 100_000           # … which forgets those farthest from the infohash worked on: it comes by once
 SECRET_SIZE = 96
@@ -38,6 +43,7 @@ TURN_S = 0.01
 HASHES_A_TURN = 64              # begun before the loop gets its turn
 
 Found = Callable[[bytes, LookupReport], None]
+Scraped = Callable[[bytes, LookupReport, SwarmSize], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,8 @@ class PeersConfig:
             raise ConfigError(f"concurrency is {self.concurrency}; 1 to 4096")
         if min(self.rate, self.per_ip_rate) < 0 or self.timeout_s <= 0:
             raise ConfigError("a rate cannot be negative, nor a timeout zero")
-        if not CENSUS_ASKED <= self.max_queries <= 1000:
-            raise ConfigError(f"max_queries is {self.max_queries}; {CENSUS_ASKED} to 1000")
+        if not LEAST_QUERIES <= self.max_queries <= 1000:
+            raise ConfigError(f"max_queries is {self.max_queries}; {LEAST_QUERIES} to 1000")
 
     @property
     def family(self) -> Literal[4, 6]:
@@ -81,66 +87,33 @@ class PeersSummary:
     hashes_per_s: float = 0.0
     elapsed_s: float = 0.0
     complete: bool = False
+    seeds: int = 0              # of a scrape; `peers` are then the others
+    saturated: int = 0          # infohashes whose filters had no zero bit left
 
     def as_dict(self) -> dict[str, Any]:
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-class NodeCache:
-    """Nodes in order of their ids, and the closest to an infohash; at most `limit`, the farthest forgotten."""
-
-    def __init__(self, nodes: Iterable[tuple[bytes, bytes]] = (), limit: int | None = None) -> None:
-        entries = sorted({int.from_bytes(node_id, "big"): endpoint for node_id, endpoint in nodes}.items())
-        self._ids = [number for number, _ in entries]
-        self._endpoints = [endpoint for _, endpoint in entries]
-        self._limit = limit
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def add(self, node_id: bytes, endpoint: bytes) -> None:
-        number = int.from_bytes(node_id, "big")
-        at = bisect.bisect_left(self._ids, number)
-        if at < len(self._ids) and self._ids[at] == number:
-            self._endpoints[at] = endpoint
-            return
-        self._ids.insert(at, number)
-        self._endpoints.insert(at, endpoint)
-        if self._limit is not None and len(self._ids) > self._limit:
-            end = 0 if at > len(self._ids) // 2 else -1
-            del self._ids[end], self._endpoints[end]
-
-    def closest(self, info_hash: bytes, count: int) -> list[bytes]:
-        """The endpoints of the `count` closest, closest first. All ids of a prefix are closer than any other, so that
-        the longest prefix with enough ids holds them."""
-        number = int.from_bytes(info_hash, "big")
-        bits = min(ID_BITS, len(self._ids).bit_length() + 2)
-        while True:
-            low = number >> (ID_BITS - bits) << (ID_BITS - bits)
-            first = bisect.bisect_left(self._ids, low)
-            last = bisect.bisect_left(self._ids, low + (1 << (ID_BITS - bits)), first)
-            if last - first >= count or bits == 0:
-                break
-            bits -= 1
-        order = sorted(range(first, last), key=lambda i: self._ids[i] ^ number)
-        return [self._endpoints[i] for i in order[:count]]
-
-
 class BulkPeers:
-    """One run: `await run(hashes)` once; `stop()` ends it early. `found` is told of each infohash that has ended."""
+    """One run: `await run(hashes)` once; `stop()` ends it early. `found` is told of each infohash that has ended.
 
-    def __init__(self, config: PeersConfig, found: Found, census: Iterable[tuple[bytes, bytes]] | None = None, *,
-                 clock: Callable[[], int] = monotonic_us) -> None:
+    With `scraped` swarms are counted instead, and it is told, not `found`.
+    """
+
+    def __init__(self, config: PeersConfig, found: Found | None = None,
+                 census: Iterable[tuple[bytes, bytes]] | None = None, *,
+                 scraped: Scraped | None = None, clock: Callable[[], int] = monotonic_us) -> None:
         self.config = config
         self.summary = PeersSummary()
         self.is_stopped = False
         self._found = found
+        self._scraped = scraped
         self._clock = clock
-        self._is_known = census is not None
-        self._nodes = NodeCache(census or (), None if census is not None else CACHE_NODES)
-        width = CENSUS_ASKED if self._is_known else 8
-        self._lookup = LookupConfig(width=width, wide_width=max(width, 12), subnet_limit=0,
-                                    max_queries=config.max_queries, deadline_us=int(4 * config.timeout_s * SECOND_US))
+        self._nodes = NodeCache(CACHE_NODES)
+        self._map = CensusMap(census, 18 if config.family == 6 else 6) if census is not None else None
+        self._lookup = LookupConfig(width=CENSUS_ASKED, wide_width=CENSUS_ASKED if census is not None else 12,
+                                    subnet_limit=0, max_queries=config.max_queries,
+                                    deadline_us=int(4 * config.timeout_s * SECOND_US))
         self._entry: Sequence[bytes] = ()
         self._running: dict[int, Walk] = {}
         self._room = asyncio.Event()
@@ -149,16 +122,16 @@ class BulkPeers:
         self.is_stopped = True
         self._room.set()
 
-    async def run(self, hashes: Sequence[bytes]) -> PeersSummary:
-        """Look up each of `hashes` (20 bytes) once. Raises ConfigError when there is nobody to ask."""
-        if not self._is_known:
+    async def run(self, hashes: Iterable[bytes]) -> PeersSummary:
+        """Look up each of `hashes` (20 bytes) once; a HashList is read as it is. Raises ConfigError: nobody to ask."""
+        if self._map is None:
             self._entry = await HostList(self.config.bootstrap)(self.config.family)
-        if not self._entry and not len(self._nodes):
+        if not (self._entry if self._map is None else self._map):
             raise ConfigError("nobody to ask: the census has no nodes, or no bootstrap host an address")
         started_us = self._clock()
         engine = self._open()
         try:
-            await self._begin_all(sorted(set(hashes)), engine)
+            await self._begin_all(hashes if isinstance(hashes, HashList) else HashList(hashes), engine)
             while self._running:
                 self._room.clear()
                 await self._room.wait()
@@ -183,7 +156,7 @@ class BulkPeers:
         engine.start()
         return engine
 
-    async def _begin_all(self, hashes: Sequence[bytes], engine: Engine) -> None:
+    async def _begin_all(self, hashes: Iterable[bytes], engine: Engine) -> None:
         started_us = self._clock()
         for number, info_hash in enumerate(hashes, 1):
             while not self.is_stopped and (len(self._running) >= self.config.concurrency
@@ -202,7 +175,7 @@ class BulkPeers:
             return False
         allowed = self.config.rate * (self._clock() - started_us) / SECOND_US
         sent: int = engine.core.counters()["sent_queries"]
-        if self._is_known:          # what has begun will ask just so many, though it may not have been sent yet
+        if self._map is not None:   # what has begun will ask just so many, though it may not have been sent yet
             sent = CENSUS_ASKED * (self.summary.infohashes + len(self._running) + 1)
         else:
             sent += self._lookup.alpha * (len(self._running) + 1)
@@ -211,14 +184,19 @@ class BulkPeers:
     async def _wait_for_room(self) -> None:
         if len(self._running) >= self.config.concurrency:
             await self._room.wait()
-        else:
+        else:                       # ahead of the rate: nobody may be left to wake us
             await asyncio.sleep(TURN_S)
 
     def _begin(self, info_hash: bytes, engine: Engine) -> None:
-        count = CENSUS_ASKED if self._is_known else CACHE_SEEDS
-        seeds = self._nodes.closest(info_hash, count)
-        walk = Walk(InfoHash(info_hash), self._lookup, self._on_end)
-        if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._is_known):
+        if self._map is not None:
+            seeds = self._map.closest(info_hash, CENSUS_SEEDS)
+        else:
+            seeds = self._nodes.closest(info_hash, CACHE_SEEDS)
+        seeds.reverse()         # of seeds, whose ids a lookup does not know, the last is asked first
+        is_scrape = self._scraped is not None
+        walk = (ScrapeWalk if is_scrape else Walk)(InfoHash(info_hash), self._lookup, self._on_end)
+        if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._map is not None,
+                      scrape=is_scrape, is_read=is_scrape):
             self._running[id(walk)] = walk
 
     def _on_end(self, walk: Walk) -> None:
@@ -227,14 +205,27 @@ class BulkPeers:
         report: LookupReport = walk.report
         summary = self.summary
         summary.infohashes += 1
-        summary.with_peers += report.value_count > 0
         summary.unanswered += report.responses == 0
-        summary.peers += report.value_count
         summary.answered += report.responses
-        if not self._is_known:
-            for each in report.closest[:CACHE_SEEDS]:
-                self._nodes.add(each.contact.id, each.contact.endpoint.pack())
-        self._found(bytes(walk.target), report)
+        if self._map is None:
+            for _, node_id, size, endpoint, *_ in islice(CLOSEST.iter_unpack(report.results[0][6]), CACHE_SEEDS):
+                self._nodes.add(node_id, endpoint[:size])
+        if isinstance(walk, ScrapeWalk):
+            self._take_size(walk, report)
+            return
+        summary.with_peers += report.value_count > 0
+        summary.peers += report.value_count
+        if self._found is not None:
+            self._found(bytes(walk.target), report)
+
+    def _take_size(self, walk: ScrapeWalk, report: LookupReport) -> None:
+        assert self._scraped is not None
+        size, summary = walk.size(), self.summary
+        summary.with_peers += not size.is_empty
+        summary.seeds += round(size.seeds.count)
+        summary.peers += round(size.downloaders.count)
+        summary.saturated += size.is_saturated
+        self._scraped(bytes(walk.target), report, size)
 
     def _summarize(self, engine: Engine, started_us: int) -> PeersSummary:
         summary = self.summary

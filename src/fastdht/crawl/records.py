@@ -53,6 +53,21 @@ SWARM_COLUMNS = (
     Column("outcome", "string", "done, late (deadline) or exhausted (budget of queries)"),
 )
 
+SCRAPE_COLUMNS = (
+    Column("info_hash", "string", "40 hexadecimal digits"),
+    Column("seeds", "int32", "addresses that have it all; an estimate (BEP 33)"),
+    Column("seeds_low", "int32", "with 95 % confidence no fewer"),
+    Column("seeds_high", "int32", "nor more; null when the filters are saturated"),
+    Column("downloaders", "int32", "other addresses; an estimate"),
+    Column("downloaders_low", "int32", "with 95 % confidence no fewer"),
+    Column("downloaders_high", "int32", "nor more; null when the filters are saturated"),
+    Column("is_saturated", "bool", "whether filters had no zero bit left: there are at least `low`"),
+    Column("filters", "int32", "nodes that sent some"),
+    Column("asked", "int32", "nodes"),
+    Column("answered", "int32", "of them"),
+    Column("outcome", "string", "done, late (deadline) or exhausted (budget of queries)"),
+)
+
 METADATA_COLUMNS = (
     Column("info_hash", "string", "20 bytes as 40 hexadecimal digits; of a v2 torrent the first 20 of its SHA-256"),
     Column("status", "string", "ok, no_peers, failed (all peers tried), unreadable (right hash, but no torrent)"),

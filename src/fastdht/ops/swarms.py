@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from fastdht._ext.filters import Filter
+from fastdht._ext.filters import Estimate, Filter
+from fastdht._ext.filters_votes import Votes
 from fastdht.config import SECOND_US
 from fastdht.engine.bridge import Answer
 from fastdht.errors import ConfigError, LookupFailed
@@ -27,20 +28,22 @@ class SwarmCalls(Asking):
     async def scrape(self, info_hash: bytes, *, to: Iterable[Endpoint | str] | None = None) -> Swarm:
         """Estimate how many seeds and other peers a torrent has (BEP 33).
 
-        The filters of all nodes are united, so that an address counts once. A swarm that nobody knows has none of
-        either. Above some 6,000 addresses filters saturate. Raises LookupFailed when no node answered.
+        An address counts once, and from three filters on when two nodes confirm it: one liar alone adds nothing. The
+        bounds hold the chance of the bits and how much nodes differ, and take each node to know a random share of the
+        swarm. A swarm that nobody knows has none of either. Above some 6,000 addresses filters saturate. Raises
+        LookupFailed when no node answered.
         """
         lookup = self._read(GET_PEERS, InfoHash(info_hash), to, self._lookup, scrape=True)
-        union = FilterUnion()
+        votes = Votes()
         try:
-            answers = [union.add(answer) async for answer in lookup.answers()]
+            answers = [take_vote(votes, answer) async for answer in lookup.answers()]
             report = await lookup
         finally:
             lookup.cancel()
         for each in answers:
             if each.peers is not None:
                 self._note(each.contact, Capability.SCRAPE)
-        return Swarm(InfoHash(info_hash), count_of(union.seeds), count_of(union.peers), tuple(answers), report)
+        return Swarm(InfoHash(info_hash), count_of(votes.seeds()), count_of(votes.peers()), tuple(answers), report)
 
     async def scrape_many(self, info_hashes: Iterable[bytes], *, concurrency: int = 16) -> AsyncIterator[Swarm]:
         """Scrape torrents, `concurrency` of them at a time, and yield each as it ends, in no order.
@@ -73,7 +76,7 @@ class SwarmCalls(Asking):
         try:
             return await self.scrape(info_hash)
         except LookupFailed as error:
-            nobody = count_of(Filter())
+            nobody = count_of(Filter().estimate())
             return Swarm(info_hash, nobody, nobody, (), error.report)
 
     async def sample_infohashes(self, target: bytes, *, to: Iterable[Endpoint | str] | None = None) -> Samples:
@@ -93,29 +96,18 @@ class SwarmCalls(Asking):
         return Samples(NodeId(target), tuple(nodes), report)
 
 
-class FilterUnion:
-    """The filters of many nodes as one pair."""
-
-    def __init__(self) -> None:
-        self.seeds = Filter()
-        self.peers = Filter()
-
-    def add(self, answer: Answer) -> ScrapeAnswer:
-        """Unite one answer; of a node without BEP 33, the peers that it names count as no seeds, as the BEP has it."""
-        seeds, peers = answer.slots.get("seed_filter"), answer.slots.get("peer_filter")
-        values = answer.slots.get("values", ())
-        if seeds is None and peers is None:
-            for packed in values:
-                self.peers.add(packed[:-2])
-            return ScrapeAnswer(answer.contact, None, None, len(values))
-        seed_filter, peer_filter = Filter(seeds), Filter(peers)
-        self.seeds = self.seeds.union(seed_filter)
-        self.peers = self.peers.union(peer_filter)
-        return ScrapeAnswer(answer.contact, count_of(seed_filter), count_of(peer_filter), len(values))
+def take_vote(votes: Votes, answer: Answer) -> ScrapeAnswer:
+    """Add what one node said of a swarm to the votes."""
+    seeds, peers = answer.slots.get("seed_filter"), answer.slots.get("peer_filter")
+    values = answer.slots.get("values", ())
+    votes.add(seeds, peers, values)
+    if seeds is None and peers is None:
+        return ScrapeAnswer(answer.contact, None, None, len(values))
+    seed_count, peer_count = (count_of(Filter(each).estimate()) for each in (seeds, peers))
+    return ScrapeAnswer(answer.contact, seed_count, peer_count, len(values))
 
 
-def count_of(addresses: Filter) -> SwarmCount:
-    estimate = addresses.estimate()
+def count_of(estimate: Estimate) -> SwarmCount:
     return SwarmCount(estimate.count, estimate.low, estimate.high, estimate.is_saturated)
 
 

@@ -1,13 +1,14 @@
 """The truth about a virtual network's infohashes and peers, as files beside its truth. Rate class: command.
 
 `FILE.infohashes`: what `--infohashes` made, with holders (rows of FILE) and the chance that a sweep of BEP 51 shows
-each. `FILE.peers`: what `--torrents` made, with the ten peers that each has. Layouts in docs/swarm.md.
+each. `FILE.peers`: what `--torrents` made, with the ten peers that each has. `FILE.crowds`: with
+`--largest-swarm`, the peers of all of these instead. Layouts in docs/swarm.md.
 """
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,9 @@ HASHES_MAGIC = b"FDHTHSH1"
 PEERS_MAGIC = b"FDHTPER1"
 HASH_ROW = struct.Struct("=20s8If")         # infohash, holders, chance
 PEERS_ROW = struct.Struct("=20s60s")        # infohash, compact peers
+CROWDS_MAGIC = b"FDHTCRO1"
+CROWDS_ROW = struct.Struct("=20s16s")       # infohash, seeds, others, first address, stride
+CROWD = struct.Struct("=4I")
 REPLICAS = 8
 PEERS = 10
 NOBODY = 0xFFFFFFFF
@@ -61,6 +65,32 @@ class HashTruth:
         return total / max(len(self), 1)
 
 
+@dataclass(frozen=True, slots=True)
+class CrowdTruth:
+    """The peers of one infohash: `seeds` of them have it all. Addresses go in strides modulo 2^24 under 127/8."""
+
+    seeds: int
+    others: int
+    first: int
+    stride: int
+
+    def __len__(self) -> int:
+        return self.seeds + self.others
+
+    def __contains__(self, peer: object) -> bool:
+        """Whether a compact IPv4 endpoint is one of them."""
+        if not isinstance(peer, bytes) or len(peer) != 6 or peer[0] != 127:
+            return False
+        address = int.from_bytes(peer[1:4], "big")
+        number = (address - self.first) * pow(self.stride, -1, 1 << 24) % (1 << 24)
+        return number < len(self) and int.from_bytes(peer[4:], "big") == 1024 + (address & 0x7FFF)
+
+    def peers(self) -> list[bytes]:
+        """All of them, the seeds first, as compact endpoints."""
+        addresses = [(self.first + number * self.stride) % (1 << 24) for number in range(len(self))]
+        return [b"\x7f" + each.to_bytes(3, "big") + (1024 + (each & 0x7FFF)).to_bytes(2, "big") for each in addresses]
+
+
 def beside(truth: Path, name: str) -> Path:
     return truth.with_name(f"{truth.name}.{name}")
 
@@ -75,6 +105,12 @@ def write_peers(truth: Path, seed: int, torrents: Iterable[tuple[bytes, bytes]],
     """Write FILE.peers from (infohash, compact peers); raises OSError."""
     header = HEADER.pack(PEERS_MAGIC, PEERS_ROW.size, PEERS, count, seed & 0xFFFFFFFFFFFFFFFF)
     write_rows(beside(truth, "peers"), header, (PEERS_ROW.pack(*each) for each in torrents))
+
+
+def write_crowds(truth: Path, seed: int, crowds: Sequence[tuple[bytes, bytes]]) -> None:
+    """Write FILE.crowds from (infohash, Crowds.record of it); raises OSError."""
+    header = HEADER.pack(CROWDS_MAGIC, CROWDS_ROW.size, 1, len(crowds), seed & 0xFFFFFFFFFFFFFFFF)
+    write_rows(beside(truth, "crowds"), header, (CROWDS_ROW.pack(*each) for each in crowds))
 
 
 def write_rows(path: Path, header: bytes, chunks: Iterable[bytes]) -> None:
@@ -99,6 +135,12 @@ def read_peers(truth: Path) -> dict[bytes, frozenset[bytes]]:
     rows = read_rows(beside(truth, "peers"), PEERS_MAGIC, PEERS_ROW.size)
     return {info_hash: frozenset(peers[i:i + 6] for i in range(0, len(peers), 6))
             for info_hash, peers in PEERS_ROW.iter_unpack(rows)}
+
+
+def read_crowds(truth: Path) -> dict[bytes, CrowdTruth]:
+    """What `write_crowds` wrote, by infohash; raises PersistError, OSError."""
+    rows = read_rows(beside(truth, "crowds"), CROWDS_MAGIC, CROWDS_ROW.size)
+    return {info_hash: CrowdTruth(*CROWD.unpack(record)) for info_hash, record in CROWDS_ROW.iter_unpack(rows)}
 
 
 def read_rows(path: Path, magic: bytes, size: int) -> bytes:

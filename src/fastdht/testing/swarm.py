@@ -13,6 +13,7 @@ from typing import Self
 
 from fastdht._ext.swarm import Responder
 from fastdht._ext.swarm_catalog import Catalog
+from fastdht._ext.swarm_crowds import Crowds
 from fastdht._ext.swarm_delay import DelayLine
 from fastdht._ext.swarm_loop import SwarmLoop
 from fastdht._ext.swarm_population import ROLE_NAMES, Population
@@ -53,8 +54,10 @@ class Swarm:
     `rtt="real"` delays answers (median 120 ms). `net` is the range to live in. `torrents` synthetic infohashes have
     peers at the 8 nodes closest to each; with `values_everywhere` any infohash has. About `infohashes` more live in the
     same way, and the share `support` of the nodes gives samples of theirs (BEP 51), anew every `interval_s` seconds.
-    The share `churn` of the nodes come and go, half of their sessions within `session_s` seconds. `node_limit`: how
-    many questions of one address an honest node answers in 10 s; 0: all. Raises ConfigError.
+    With `largest_swarm` both kinds have 1 to so many peers, seeds among them, and nodes answer scrapes (BEP 33), the
+    share `full_filters` of them with every bit set. The share `churn` of the nodes come and go, half of their sessions
+    within `session_s` seconds. `node_limit`: how many questions of one address an honest node answers in 10 s; 0: all.
+    Raises ConfigError.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class Swarm:
         infohashes: int = 0,
         support: float = 0.6,
         interval_s: int = 21_600,
+        largest_swarm: int = 0,
+        full_filters: float = 0.0,
         net: str = "127.0.0.0/8",
         ids_per_ip: int = 200,
         churn: float = 0.0,
@@ -81,6 +86,7 @@ class Swarm:
         shape = find_profile(profile) if loss is None else replace(find_profile(profile), loss=loss)
         check_limits(nodes, port, shape, rtt, torrents)
         check_samples(infohashes, support, interval_s)
+        check_crowds(largest_swarm, full_filters)
         check_habits(churn, session_s, node_limit)
         base, bits = parse_net(net)
         self.nodes = nodes
@@ -102,7 +108,8 @@ class Swarm:
             raise ConfigError(str(error)) from None
         self._responder = Responder(
             self._people, seed, loss=shape.loss, wide=shape.wide, narrow=shape.narrow, torrents=torrents,
-            values_everywhere=values_everywhere, catalog=catalog, node_limit=node_limit)
+            values_everywhere=values_everywhere, catalog=catalog, node_limit=node_limit,
+            crowds=Crowds(seed, largest_swarm, full=full_filters) if largest_swarm else None)
 
     def start(self) -> Self:
         """Open the sockets (OSError when a port is taken) and serve until `stop`."""
@@ -182,6 +189,11 @@ class Swarm:
     def catalog(self) -> Catalog | None:
         """The infohashes that samples tell of; None without `infohashes`."""
         return self._responder.catalog
+
+    @property
+    def crowds(self) -> Crowds | None:
+        """How many peers torrents have; None without `largest_swarm`."""
+        return self._responder.crowds
 
     @property
     def torrents(self) -> int:
@@ -287,6 +299,13 @@ def check_habits(churn: float, session_s: float, node_limit: int) -> None:
         raise ConfigError(f"sessions of {session_s} s; 1 to {86_400 * 30}")
     if not 0 <= node_limit <= 1_000_000:
         raise ConfigError(f"a limit of {node_limit} answers in 10 s; 0 to 1,000,000")
+
+
+def check_crowds(largest: int, full: float) -> None:
+    if not 0 <= largest <= 1_000_000:
+        raise ConfigError(f"a largest swarm of {largest} peers; 0 to 1,000,000")
+    if not 0 <= full <= 1:
+        raise ConfigError(f"full_filters {full}; a share of 0 to 1")
 
 
 def count_liars(nodes: int, adversaries: float | Mapping[str, int]) -> list[int]:

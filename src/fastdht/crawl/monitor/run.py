@@ -23,11 +23,11 @@ from fastdht.config import SECOND_US, CoreConfig, ThrottleConfig
 from fastdht.crawl.crawler import open_crawl_transport
 from fastdht.crawl.monitor.book import Book, RoundCount, visit_row
 from fastdht.crawl.monitor.sessions import UP
-from fastdht.crawl.monitor.settings import Member, MonitorConfig
+from fastdht.crawl.monitor.settings import COMPACT_SIZES, Member, MonitorConfig
 from fastdht.crawl.monitor.store import NullStore, Store, describe
 from fastdht.crawl.monitor.targets import Lookups
 from fastdht.crawl.monitor.visitor import Slice, Visitor
-from fastdht.crawl.peers import NodeCache
+from fastdht.crawl.neighbours import CensusMap
 from fastdht.engine.clock import monotonic_us, suspended_us, wall_s
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
@@ -180,7 +180,8 @@ class Monitor:
         if not self.config.targets and not followed:
             return
         there = (each for each, state in zip(members, states, strict=True) if state == UP)
-        nodes = NodeCache((each.id, each.endpoint) for each in islice(there, ENTRIES))
+        nodes = CensusMap(((each.id, each.endpoint) for each in islice(there, ENTRIES)),
+                          COMPACT_SIZES[self.config.family])
         jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
             *(partial(self._count_target, lookups, target, nodes) for target in self.config.targets),
             *(partial(self._follow, lookups, node, nodes) for node in followed)]
@@ -196,7 +197,7 @@ class Monitor:
         gone, tracker.gone = tracker.gone, []
         return self._rng.sample(gone, min(len(gone), self.config.followed(len(self.book.members))))
 
-    async def _count_target(self, lookups: Lookups, target: bytes, nodes: NodeCache) -> None:
+    async def _count_target(self, lookups: Lookups, target: bytes, nodes: CensusMap) -> None:
         row = await lookups.look_up(self._number, target, nodes)
         if row is None:
             return
@@ -204,7 +205,7 @@ class Monitor:
             self._targets.setdefault(row["target"], []).append(row["peers"])
         self._write("targets", [row])
 
-    async def _follow(self, lookups: Lookups, node: int, nodes: NodeCache) -> None:
+    async def _follow(self, lookups: Lookups, node: int, nodes: CensusMap) -> None:
         place = await lookups.find(self.book.members[node], nodes)
         self._followed += 1
         if place is None:

@@ -24,6 +24,7 @@ LOOKUP_QUERIES = 60         # of one look-up, at most
 DEFAULT_NODES = 1000
 MAX_NODES = 1_000_000
 MAX_FOLLOW = 1000
+COMPACT_SIZES = {4: 6, 6: 18}       # bytes of an endpoint, by family
 ANY_ADDRESS = Endpoint("0.0.0.0", 0)
 
 
@@ -128,7 +129,7 @@ def choose_members(candidates: Iterable[Member], config: MonitorConfig, exclude:
 
     An endpoint counts once; those of the other family, or on the opt-out list, not at all.
     """
-    size = 6 if config.family == 4 else 18
+    size = COMPACT_SIZES[config.family]
     by_endpoint = {each.endpoint: each for each in candidates
                    if len(each.endpoint) == size and not is_excluded(each.endpoint, exclude)}
     drawn = [by_endpoint[endpoint] for endpoint in sorted(by_endpoint)]

@@ -12,7 +12,7 @@ from typing import Any
 from fastdht._ext.filters import Filter
 from fastdht.config import SECOND_US, LookupConfig
 from fastdht.crawl.monitor.settings import LOOKUP_QUERIES, Member, MonitorConfig
-from fastdht.crawl.peers import NodeCache
+from fastdht.crawl.neighbours import CensusMap
 from fastdht._ext.walks import Walk
 from fastdht.engine.bridge import Answer, Lookup, Reading, ReadWalk
 from fastdht.engine.engine import Engine
@@ -37,7 +37,7 @@ class Lookups:
                                     deadline_us=int(config.every_s * SECOND_US / 2))
         self._closest: dict[bytes, frozenset[bytes]] = {}
 
-    async def look_up(self, number: int, target: bytes, nodes: NodeCache) -> dict[str, Any] | None:
+    async def look_up(self, number: int, target: bytes, nodes: CensusMap) -> dict[str, Any] | None:
         """The row of one target in round `number`; None when no look-up could begin."""
         began_us = self._timeline()
         walk = ReadWalk(InfoHash(target), self._config)
@@ -49,7 +49,7 @@ class Lookups:
                                "asked": report.queries, "answered": report.responses}
         return row | self._findings(target, report, walk.answers) if report.responses else row
 
-    async def find(self, gone: Member, nodes: NodeCache) -> bytes | None:
+    async def find(self, gone: Member, nodes: CensusMap) -> bytes | None:
         """The compact endpoint where the id of a node that has gone answers now; None where nobody found it."""
         walk = Walk(NodeId(gone.id), self._config)
         if not walk.start([self._engine.lookups], FIND_NODE, nodes.closest(gone.id, SEEDS)):
