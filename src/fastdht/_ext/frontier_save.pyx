@@ -16,10 +16,10 @@ from fastdht._ext.lanes cimport Lane
 from fastdht._ext.questions cimport (
     DEPTH_STANDARD, RECORD_DOUBTED, RECORD_FOUND, RECORD_UNNAMED, STAGE_DONE, STAGE_FIRST, STAGE_MASK, STAGE_OWN,
     STAGE_SILENT, is_in_zone, set_stage, stage_of)
-from fastdht._ext.queue cimport Tally
+from fastdht._ext.naming cimport Tally
 from fastdht._ext.rows cimport FoundRow
 from fastdht._ext.seen cimport (
-    NO_RECORD, Record, add_record, count_referrers, find_record, find_spot, is_crowded, prepare_spot, push_record,
+    NO_RECORD, Record, add_record, count_referrers, find_record, find_spot, is_crowded, hash_of, push_record,
     record_at, tend_store)
 from fastdht._ext.seen_places cimport Spot
 
@@ -99,7 +99,7 @@ cdef bint load_entry(Frontier frontier, Lane* lane, const uint8_t* entry) noexce
     endpoint.spare = 0
     endpoint.high = 0 if lane.store.family == FAMILY_V4 else read_be64(address)
     endpoint.low = read_be32(address) if lane.store.family == FAMILY_V4 else read_be64(address + 8)
-    hashed = prepare_spot(&lane.store, &endpoint)
+    hashed = hash_of(&lane.store, &endpoint)
     if find_spot(&lane.store, &endpoint, hashed, &spot):
         return True                     # a bootstrap host that was offered first
     index = add_record(&lane.store, &spot, &endpoint, hashed, saved.id)
