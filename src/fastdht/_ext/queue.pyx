@@ -19,13 +19,13 @@ from fastdht._ext.krpc cimport METHOD_FIND_NODE, METHOD_SAMPLE_INFOHASHES
 from fastdht._ext.lanes cimport forget_postponed, free_lane, has_next, open_lane, pop_next, postpone, postponed_due
 from fastdht._ext.pacing cimport (
     expect_turn, free_address_pace, open_address_pace, pace_due_us, ready_address_pace, set_pace, spend_pace, take_turn)
+from fastdht._ext.prefetch cimport fastdht_fetch
 from fastdht._ext.questions cimport (
     DEPTH_EXHAUSTIVE, DEPTH_STANDARD, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY, STAGE_SAMPLE,
     check_plan, check_sizes, draw_target, is_in_zone, set_stage, stage_of)
 from fastdht._ext.seen cimport (
     NO_RECORD, Record, count_referrers, hash_of, is_crowded, is_growing, pop_record, push_record, read_endpoint,
     ready_store, record_at, tend_store)
-from fastdht._ext.seen_places cimport prefetch
 from fastdht._ext.transactions cimport SLOT_STALLED
 
 cdef enum:
@@ -189,7 +189,7 @@ cdef class CrawlQueue(Naming):
         """Prefetch the cell of an address whose turn comes soon, and the record of a later one: neither is cached."""
         cdef Endpoint endpoint
         if lane.cursor + 2 * LOOK_AHEAD < lane.store.count:
-            prefetch(record_at(&lane.store, lane.cursor + 2 * LOOK_AHEAD))
+            fastdht_fetch(record_at(&lane.store, lane.cursor + 2 * LOOK_AHEAD))
         if lane.cursor + LOOK_AHEAD < lane.store.count:
             read_endpoint(&lane.store, record_at(&lane.store, lane.cursor + LOOK_AHEAD), &endpoint)
             self.expect_address(&endpoint)

@@ -6,8 +6,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastdht._ext.addresses cimport FAMILY_V4, Endpoint, hash_endpoint, read_be32, read_be64
 from fastdht._ext.hashing cimport HashKey
-from fastdht._ext.seen_places cimport (
-    LINE_PLACES, MAX_REFERRERS, Line, Places, Spot, first_hit, home_line, prefetch)
+from fastdht._ext.prefetch cimport fastdht_fetch
+from fastdht._ext.seen_places cimport LINE_PLACES, MAX_REFERRERS, Line, Places, Spot, first_hit, home_line
 
 
 cdef enum:
@@ -81,7 +81,7 @@ cdef inline uint64_t hash_of(const ContactStore* store, const Endpoint* endpoint
 
 cdef inline void expect_spot(const ContactStore* store, uint64_t hashed) noexcept nogil:
     """Have memory fetch the line of an endpoint, so that the misses of a reply's contacts overlap."""
-    prefetch(&store.places.lines[home_line(&store.places, hashed)])
+    fastdht_fetch(&store.places.lines[home_line(&store.places, hashed)])
 
 
 cdef inline bint is_exact(const ContactStore* store, const Places* places) noexcept nogil:

@@ -12,9 +12,10 @@ from libc.string cimport memcpy, memset
 from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, hash_address, load_compact, write_be32, write_be64
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
 from fastdht._ext.pages cimport make_ready, map_zeroed, unmap
+from fastdht._ext.prefetch cimport fastdht_fetch
 from fastdht._ext.seen_places cimport (
     LINE_PLACES, MAX_REFERRERS, first_free, first_hit, free_places, home_line, is_free, line_bits_for, occupy,
-    open_places, place_count, prefetch, ready_places, set_spot)
+    open_places, place_count, ready_places, set_spot)
 
 cdef enum:
     GROW_AT = 26                # thirty-seconds of the places in use: load 0.81
@@ -224,7 +225,7 @@ cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil:
     if leaders != NULL and sums != NULL:
         for index in range(store.count):
             if index + LOOK_AHEAD < store.count:
-                prefetch(&leaders[address_index(store, index + LOOK_AHEAD, size)])
+                fastdht_fetch(&leaders[address_index(store, index + LOOK_AHEAD, size)])
             if store.asked[index] != 0:
                 leader = find_leader(store, index, leaders, size)
                 sums[leader] += store.asked[index]

@@ -5,10 +5,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cdef extern from *:
     """
     #if defined(__GNUC__) || defined(__clang__)
-    #define fastdht_prefetch(p) __builtin_prefetch((p), 1, 3)
     #define fastdht_first_bit(x) ((uint32_t)__builtin_ctz(x))
     #else
-    #define fastdht_prefetch(p) ((void)(p))
     static uint32_t fastdht_first_bit(uint32_t x) {
         uint32_t i = 0;
         while (!(x >> i & 1))
@@ -37,7 +35,6 @@ cdef extern from *:
     }
     #endif
     """
-    void prefetch "fastdht_prefetch"(const void* p) nogil
     uint32_t fastdht_same_tags(const uint32_t* tags, uint32_t tag) nogil
     uint32_t fastdht_first_bit(uint32_t x) nogil        # x is not 0
 
