@@ -47,7 +47,7 @@ cdef class CrawlQueue(Naming):
     cdef int64_t next_due(self, int64_t now_us) noexcept nogil
     # private
     cdef int plan_depth(self, int depth, bytes zone, int zone_bits, double retry_share, uint32_t referrers) except -1
-    cdef void release_memory(self) noexcept
+    cdef void release_memory(self) noexcept nogil
     cdef bint is_held_back(self) noexcept nogil
     cdef bint has_budget(self) noexcept nogil
     cdef bint has_work(self, const Lane* lane) noexcept nogil

@@ -77,7 +77,7 @@ cdef class CrawlQueue(Naming):
         self.plan.retry_share = INFINITY if depth == DEPTH_EXHAUSTIVE else retry_share if depth == DEPTH_STANDARD else 0
         return 0
 
-    cdef void release_memory(self) noexcept:
+    cdef void release_memory(self) noexcept nogil:
         free_lane(&self.lanes[0])
         free_lane(&self.lanes[1])
         free_address_pace(&self.address_pace)
@@ -279,6 +279,13 @@ cdef class CrawlQueue(Naming):
             ready_address_pace(&self.address_pace)
             ready_store(&self.lanes[0].store)
             ready_store(&self.lanes[1].store)
+
+    def release(self) -> None:
+        """Give back the memory of all contacts; takes long, so from a thread, and only when no outcome can come."""
+        with nogil:
+            self.named_count = 0
+            self.is_stopped = True
+            self.release_memory()
 
     def give_up_crowded(self, int64_t now_us, int64_t patience_us) -> int:
         """Ask no more of addresses with many contacts once only they have been left to ask for `patience_us` in all; to
