@@ -62,6 +62,7 @@ cdef struct Shortlist:
     uint32_t generation
     uint32_t reader             # the caller who gets answers that hold more than nodes; 0: nobody
     uint32_t count              # candidates in use
+    uint32_t unnamed            # of them without an id
     uint32_t in_flight
     uint32_t queries
     uint32_t responses
@@ -89,6 +90,7 @@ cdef bint is_refused(const Shortlist* shortlist, const Endpoint* endpoint) noexc
 cdef uint32_t take_place(Shortlist* shortlist, uint32_t place) noexcept nogil
 cdef void place_candidate(Shortlist* shortlist, uint32_t index, uint32_t place) noexcept nogil
 cdef void learn_id(Shortlist* shortlist, uint32_t index, const uint8_t* node_id) noexcept nogil
+cdef bint name_seed(Shortlist* shortlist, const Endpoint* endpoint, const uint8_t* node_id) noexcept nogil
 cdef void pack_candidate(const Candidate* candidate, PackedClosest* out) noexcept nogil
 cdef int check_shortlist(Shortlist* shortlist) except -1
 

@@ -280,7 +280,7 @@ cdef class CrawlQueue(Naming):
             ready_store(&self.lanes[0].store)
             ready_store(&self.lanes[1].store)
 
-    def release(self) -> None:
+    def forget_all(self) -> None:
         """Give back the memory of all contacts; takes long, so from a thread, and only when no outcome can come."""
         with nogil:
             self.named_count = 0

@@ -15,7 +15,8 @@ from fastdht._ext.addresses cimport (
     write_compact)
 from fastdht._ext.candidates cimport (
     CANDIDATE_ANSWERED, CANDIDATE_ASKED, CANDIDATE_FAILED, CANDIDATE_FRESH, check_shortlist, find_place,
-    fold_subnet, is_hopeless, is_known_id, is_refused, learn_id, leave_flight, mark_known, mark_of, pack_candidate, place_candidate, take_place)
+    fold_subnet, is_hopeless, is_known_id, is_refused, learn_id, leave_flight, mark_known, mark_of,
+    name_seed, pack_candidate, place_candidate, take_place)
 from fastdht._ext.hashing cimport load_key
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, Distance, ID_SIZE, distance_between, same_id
 from fastdht._ext.krpc cimport next_value
@@ -144,6 +145,8 @@ cdef class ShortlistPool:
         place = find_place(shortlist, &distance)
         if place >= MAX_CANDIDATES or (has_id and is_known_id(shortlist, place, &distance)):
             return False
+        if has_id and shortlist.unnamed and name_seed(shortlist, &contact.endpoint, contact.id):
+            return True
         if is_refused(shortlist, &contact.endpoint):
             return False
         index = take_place(shortlist, place)
@@ -160,6 +163,7 @@ cdef class ShortlistPool:
         candidate.rtt_us = 0
         shortlist.state[index] = CANDIDATE_FRESH
         shortlist.nearness[index] = distance.high
+        shortlist.unnamed += not has_id
         if has_id:
             mark_known(shortlist, index)
         shortlist.endpoint_mark[index] = mark_of(&contact.endpoint)

@@ -27,7 +27,8 @@ __all__ = ["LAYOUT", "Rate", "choose_format", "crawl", "finish_note", "make_conf
 
 LAYOUT = 1              # of a directory whose tables are flat: parts/TABLE/part-N
 MODES = {"census": "crawl_census", "harvest": "crawl_harvest", "merge": "crawl_census", "metadata": "crawl_metadata",
-         "peers": "crawl_peers", "resume": "crawl_census"}      # and the module beside this one that exports it
+         "monitor": "crawl_monitor", "peers": "crawl_peers",
+         "resume": "crawl_census"}      # and the module beside this one that exports it
 
 
 class Modes(click.Group):

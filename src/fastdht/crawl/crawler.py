@@ -206,7 +206,7 @@ class Crawl:
     async def _run_passes(self, seeds: bytes, writer: ThreadPoolExecutor) -> None:
         previous = None
         for number in range(self.config.passes):
-            if self.is_stopped:
+            if self.is_stopped and number:
                 break
             saved = self._saved.passes[number] if self._saved and number < len(self._saved.passes) else None
             frontier = make_frontier(self.config, number, previous, self._samples.ledger if self._samples else None)
@@ -219,7 +219,7 @@ class Crawl:
             self._packets_per_ip += await self._in_thread(writer, frontier.max_packets_per_address)
             previous = frontier
         while previous is not None:
-            await self._in_thread(writer, previous.release)
+            await self._in_thread(writer, previous.forget_all)
             previous = previous.previous
 
     async def _run_pass(self, number: int, frontier: Frontier, before: Mapping[str, int], seeds: bytes,

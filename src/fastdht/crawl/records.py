@@ -74,6 +74,72 @@ METADATA_COLUMNS = (
 SUMMED = ("found", "contacts", "sent", "answered", "timeouts", "kernel_drops", "renamed", "retries", "found_twice",
           "not_asked", "elapsed_s")     # over the zones of a crawl
 
+COHORT_COLUMNS = (
+    Column("ip", "string", "address when it was chosen"),
+    Column("port", "uint16", "UDP port"),
+    Column("id", "string", "node id, 40 hexadecimal digits"),
+)
+
+VISIT_COLUMNS = (
+    Column("round", "int32", "from 0"),
+    Column("t", "float64", "Unix time of the visit"),
+    Column("ip", "string", "of the node that was looked for"),
+    Column("port", "uint16", "its UDP port"),
+    Column("id", "string", "its id, 40 hexadecimal digits"),
+    Column("outcome", "string", "alive, renamed (another id answered), error (a KRPC error), silent or refused (ICMP)"),
+    Column("seen_id", "string", "the id that answered, where it is another one"),
+    Column("rtt_us", "uint32", "round-trip time in microseconds; 0 without an answer"),
+    Column("tries", "uint8", "pings sent: 1 or 2"),
+    Column("unobserved", "string", "no answers (our own network was out), standstill or cut short: the outcome says "
+                                   "nothing of the node; null when it does"),
+)
+
+SESSION_COLUMNS = (
+    Column("ip", "string", "of the node"),
+    Column("port", "uint16", "its UDP port"),
+    Column("id", "string", "its id, 40 hexadecimal digits"),
+    Column("start", "float64", "Unix time; half-way between the last miss and the first answer"),
+    Column("end", "float64", "Unix time; half-way between the last answer and the first miss"),
+    Column("left_censored", "bool", "it had begun before `start`"),
+    Column("right_censored", "bool", "it went on after `end`"),
+    Column("visits", "int32", "answered"),
+)
+
+ROUND_COLUMNS = (
+    Column("round", "int32", "from 0"),
+    Column("t", "float64", "Unix time of its beginning"),
+    Column("visits", "int32", "made and observed"),
+    Column("alive", "int32", "answered under their id"),
+    Column("renamed", "int32", "answered under another id"),
+    Column("error", "int32", "answered with an error"),
+    Column("silent", "int32", "did not answer"),
+    Column("refused", "int32", "nobody listens there, says ICMP"),
+    Column("unobserved", "int32", "nodes of which the round tells nothing"),
+    Column("reason", "string", "why; no visits: the monitor did not run or slept; null when all were observed"),
+)
+
+MOVE_COLUMNS = (
+    Column("t", "float64", "Unix time when it was found elsewhere"),
+    Column("ip", "string", "of the node that had gone"),
+    Column("port", "uint16", "its UDP port"),
+    Column("id", "string", "its id, 40 hexadecimal digits"),
+    Column("new_ip", "string", "where that id answers now"),
+    Column("new_port", "uint16", "its UDP port there"),
+)
+
+TARGET_COLUMNS = (
+    Column("round", "int32", "from 0"),
+    Column("t", "float64", "Unix time when the look-up began"),
+    Column("target", "string", "40 hexadecimal digits"),
+    Column("peers", "int32", "different peers that nodes named"),
+    Column("seeds", "float64", "estimate of BEP 33; null where no node answers it"),
+    Column("downloaders", "float64", "likewise, of those that are no seeds"),
+    Column("asked", "int32", "nodes"),
+    Column("answered", "int32", "of them; 0: nothing is known of this round"),
+    Column("closest", "int32", "of the eight closest nodes, how many answered"),
+    Column("stayed", "int32", "how many of these were among the eight closest of the last round that knew any"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class CrawlResult:
