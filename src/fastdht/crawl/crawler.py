@@ -36,7 +36,7 @@ __all__ = ["DEPTHS", "Crawl", "CrawlConfig", "as_plain"]
 
 TRANSACTIONS = 131_072
 FIRST_SLOTS = 10 << 18      # of the seen set: 27 MB, room for 2.1 million contacts before it grows
-ADDRESS_CELLS = 1 << 20
+ADDRESS_CELLS = 1 << 20      # 4 MB: room for 650,000 addresses asked within the last second or so
 TICK_US = 100_000
 GROWTH_TICK_US = 20_000     # while a set grows: each step is short, and asking waits for the last
 BLOCK_ROWS = 16_384         # handed over at once: a thread woken for a few rows costs more than it writes …
