@@ -254,3 +254,33 @@ def test_crowded_address_when_others_are_still_asked_is_not_given_up() -> None:
     assert frontier.give_up_crowded(1, 1) == 0
     assert frontier.give_up_crowded(10**8, 1) == 0          # 127.0.0.2 still waits for its turn
     assert drive.ask(frontier, 10**8) is not None
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32))
+def test_addresses_asked_at_once_do_not_wait_for_each_other(seed: int) -> None:
+    frontier = Frontier(OWN_ID, AddressFilter(["127.0.0.0/8"]), depth=STANDARD, seed=seed, max_in_flight=1 << 20)
+    places = [bytes([127, i >> 16, i >> 8 & 255, i & 255, 1, 1]) for i in range(5000)]
+    frontier.offer(b"".join(places))
+    asked: Counter[bytes] = Counter()
+    while (question := drive.ask(frontier, 1000)) is not None:
+        asked[question[0]] += 1
+        drive.answer(frontier, question, question[0] + bytes(14))
+    assert asked == dict.fromkeys(places, 2)
+    assert frontier.counters()["postponed"] == 0
+
+
+def test_address_when_there_is_no_room_to_note_it_waits_for_some() -> None:
+    one_line, second = 16, 1_000_000        # words of memory; they hold ten addresses
+    frontier = Frontier(OWN_ID, AddressFilter(["127.0.0.0/8"]), depth=FAST, address_cells=one_line, address_burst=4)
+    frontier.offer(b"".join(bytes([127, 0, 0, i, 1, 1]) for i in range(1, 12)))
+    asked = []
+    while (question := drive.ask(frontier, 0)) is not None:
+        asked.append(question)
+    assert len({question[0] for question in asked}) == 10
+    assert drive.ask(frontier, second - 1) is None
+    later = drive.due(frontier, second - 1)
+    assert second <= later < second + (1 << 16)         # the wheel's lists are 2^15 µs wide
+    last = drive.ask(frontier, later)
+    assert last is not None
+    assert last[0] not in {question[0] for question in asked}

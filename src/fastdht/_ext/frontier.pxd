@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from fastdht._ext.addresses cimport AddressFilter, Endpoint
 from fastdht._ext.krpc cimport Message
 from fastdht._ext.lanes cimport Lane
-from fastdht._ext.queue cimport CrawlQueue, FILTER_COUNT, Question, Tally
+from fastdht._ext.queue cimport CrawlQueue, Question
 from fastdht._ext.rows cimport FoundRow
 from fastdht._ext.samples cimport SampleRow
 from fastdht._ext.seen cimport Record

@@ -13,10 +13,10 @@ from fastdht._ext.ids cimport ID_SIZE, same_id
 from fastdht._ext.krpc cimport HAS_INTERVAL, HAS_NUM
 from fastdht._ext.lanes cimport Lane
 from fastdht._ext.ledger cimport MAX_INTERVAL_S, Ledger
+from fastdht._ext.naming cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED, Tally
 from fastdht._ext.questions cimport (
     RECORD_DOUBTED, RECORD_FOUND, RECORD_REPEATED, RECORD_UNNAMED, STAGE_BUCKET, STAGE_DONE,
     STAGE_FALLBACK, STAGE_FIRST, STAGE_OWN, STAGE_SAMPLE, STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
-from fastdht._ext.queue cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED
 from fastdht._ext.rows cimport ROW_OK, ROW_RENAMED, fill_row
 from fastdht._ext.samples cimport MAX_SAMPLES_READ, SampleRow, fill_samples, told_num
 from fastdht._ext.seen cimport NO_RECORD, find_record, most_asked_address, push_record, read_endpoint, record_at
@@ -136,6 +136,7 @@ cdef class Frontier(CrawlQueue):
             set_stage(record, STAGE_DONE)
         if stage_of(record) != STAGE_DONE:
             push_record(&lane.store, &lane.follow, tx.owner_slot)
+            self.expect_address(&tx.endpoint)
 
     cdef void keep_samples(self, const Transaction* tx, const Message* message, int64_t now_us) noexcept nogil:  # R0
         """Write the samples of an answer, and when the node may be asked again. Without any it knows no samples."""

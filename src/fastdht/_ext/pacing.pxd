@@ -3,10 +3,15 @@
 Both are virtual schedules (GCRA): a word holds when the next packet would be due at an even pace, and a packet may
 leave as far ahead of it as the burst allows. Nothing is dropped here: who may not leave now is told when.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from fastdht._ext.addresses cimport Endpoint
+from fastdht._ext.addresses cimport Endpoint, hash_address
 from fastdht._ext.hashing cimport HashKey
+from fastdht._ext.prefetch cimport fastdht_fetch
+
+
+cdef enum:
+    PACE_PLACES = 10
 
 
 cdef struct Pace:               # of all packets
@@ -15,9 +20,15 @@ cdef struct Pace:               # of all packets
     int64_t quantum_ns          # how much of a late wake-up is made good at once
 
 
-cdef struct AddressPace:        # of each address, in fixed memory
+cdef struct PaceLine:           # 64 bytes: one line of the cache
+    uint16_t tags[10]           # of each address; two of the same line and tag share a pace
+    uint32_t spare
+    uint32_t due_ms[10]         # since the first question; once that time has come, the place is free
+
+
+cdef struct AddressPace:        # of the addresses asked lately, in fixed memory
     HashKey key
-    uint32_t* due_ms            # since the first question; two addresses in one cell share its pace
+    PaceLine* lines
     uint32_t mask
     uint32_t interval_ms        # 0: no limit
     uint32_t ahead_ms           # burst
@@ -28,7 +39,12 @@ cdef bint open_address_pace(AddressPace* pace, uint32_t cells, double rate, uint
 cdef void free_address_pace(AddressPace* pace) noexcept nogil
 cdef void ready_address_pace(AddressPace* pace) noexcept nogil
 cdef void set_pace(Pace* pace, double rate, int64_t quantum_us) noexcept nogil
-cdef uint32_t* address_cell(const AddressPace* pace, const Endpoint* endpoint) noexcept nogil
+cdef uint32_t take_turn(AddressPace* pace, const Endpoint* endpoint, uint32_t now_ms) noexcept nogil
+
+
+cdef inline void expect_turn(const AddressPace* pace, const Endpoint* endpoint) noexcept nogil:
+    """Have memory fetch what `take_turn` will need."""
+    fastdht_fetch(&pace.lines[hash_address(&pace.key, endpoint) & pace.mask])
 
 
 cdef inline int64_t pace_due_us(const Pace* pace) noexcept nogil:

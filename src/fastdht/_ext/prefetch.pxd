@@ -3,7 +3,8 @@
 cdef extern from *:
     """
     #if defined(__GNUC__) || defined(__clang__)
-    #define fastdht_fetch(address) __builtin_prefetch((const char*)(address), 1)
+    /* The empty asm is for gcc: a function that does nothing but prefetch is pure to it, and calls of it are dropped. */
+    #define fastdht_fetch(address) do { __builtin_prefetch((const char*)(address), 1); __asm__ volatile (""); } while (0)
     #else
     #define fastdht_fetch(address) ((void)(address))
     #endif

@@ -9,34 +9,33 @@ A harvest turns FIRST into SAMPLE when the ledger allows; what refuses goes on a
 new, as a duplicate, or under the reason for which it is not asked. Sources: BEP 5; docs/crawl.md for the strategies.
 """
 from libc.math cimport INFINITY
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
-from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, load_compact, read_compact
+from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, AddressFilter, load_compact
 from fastdht._ext.hashing cimport next_random, seed_rng
-from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, prefix_length, same_id
+from fastdht._ext.ids cimport ID_SIZE
 from fastdht._ext.krpc cimport METHOD_FIND_NODE, METHOD_SAMPLE_INFOHASHES
 from fastdht._ext.lanes cimport forget_postponed, free_lane, has_next, open_lane, pop_next, postpone, postponed_due
 from fastdht._ext.pacing cimport (
-    address_cell, free_address_pace, open_address_pace, pace_due_us, ready_address_pace, set_pace, spend_pace)
+    expect_turn, free_address_pace, open_address_pace, pace_due_us, ready_address_pace, set_pace, spend_pace, take_turn)
+from fastdht._ext.prefetch cimport fastdht_fetch
 from fastdht._ext.questions cimport (
-    DEPTH_EXHAUSTIVE, DEPTH_STANDARD, MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY, STAGE_SAMPLE,
+    DEPTH_EXHAUSTIVE, DEPTH_STANDARD, RECORD_UNNAMED, STAGE_FIRST, STAGE_MASK, STAGE_RETRY, STAGE_SAMPLE,
     check_plan, check_sizes, draw_target, is_in_zone, set_stage, stage_of)
 from fastdht._ext.seen cimport (
-    NO_RECORD, Record, add_record, count_referrers, find_spot, is_crowded, is_growing, pop_record, prepare_spot,
-    push_record, read_endpoint, ready_store, record_at, tend_store)
-from fastdht._ext.seen_places cimport MAX_REFERRERS, Spot, prefetch
+    NO_RECORD, Record, count_referrers, hash_of, is_crowded, is_growing, pop_record, push_record, read_endpoint,
+    ready_store, record_at, tend_store)
 from fastdht._ext.transactions cimport SLOT_STALLED
 
 cdef enum:
     LOOK_AHEAD = 16
     PICK_TRIES = 16             # records looked at per question before the caller gets its turn back
-    MAX_GUIDES = 512            # contacts outside the zone that may be asked to reach it
-    ENOUGH_INSIDE = 64          # with so many contacts inside, none outside is needed
     QUANTUM_US = 5000           # the largest burst, so that it stays below a receive buffer
     SILENT_POLL_US = 5000
 
 
-cdef class CrawlQueue:
+cdef class CrawlQueue(Naming):
     """The asking half of a Frontier; not for use alone.
 
     `own_id`: 20 bytes, ours. `address_filter`: which addresses may be asked. `depth`: a Depth. `families`: bits 1
@@ -78,7 +77,7 @@ cdef class CrawlQueue:
         self.plan.retry_share = INFINITY if depth == DEPTH_EXHAUSTIVE else retry_share if depth == DEPTH_STANDARD else 0
         return 0
 
-    cdef void release_memory(self) noexcept:
+    cdef void release_memory(self) noexcept nogil:
         free_lane(&self.lanes[0])
         free_lane(&self.lanes[1])
         free_address_pace(&self.address_pace)
@@ -190,25 +189,27 @@ cdef class CrawlQueue:
         """Prefetch the cell of an address whose turn comes soon, and the record of a later one: neither is cached."""
         cdef Endpoint endpoint
         if lane.cursor + 2 * LOOK_AHEAD < lane.store.count:
-            prefetch(record_at(&lane.store, lane.cursor + 2 * LOOK_AHEAD))
-        if self.address_pace.interval_ms and lane.cursor + LOOK_AHEAD < lane.store.count:
+            fastdht_fetch(record_at(&lane.store, lane.cursor + 2 * LOOK_AHEAD))
+        if lane.cursor + LOOK_AHEAD < lane.store.count:
             read_endpoint(&lane.store, record_at(&lane.store, lane.cursor + LOOK_AHEAD), &endpoint)
-            prefetch(address_cell(&self.address_pace, &endpoint))
+            self.expect_address(&endpoint)
+
+    cdef void expect_address(self, const Endpoint* endpoint) noexcept nogil:  # R0
+        """Have memory fetch the pace of an address that is soon asked."""
+        if self.address_pace.interval_ms:
+            expect_turn(&self.address_pace, endpoint)
 
     cdef bint take_address_turn(self, Lane* lane, uint32_t index, int64_t now_us) noexcept nogil:  # R0
         """Take a packet of the address's pace, or postpone the record until one is due."""
         cdef Endpoint endpoint
-        cdef uint32_t* due
-        cdef uint32_t now_ms
+        cdef uint32_t wait_ms
         if self.address_pace.interval_ms == 0:
             return True
         read_endpoint(&lane.store, record_at(&lane.store, index), &endpoint)
-        due = address_cell(&self.address_pace, &endpoint)
-        now_ms = <uint32_t>((now_us - self.started_us) // 1000)
-        if due[0] <= now_ms + self.address_pace.ahead_ms:
-            due[0] = max(due[0], now_ms) + self.address_pace.interval_ms
+        wait_ms = take_turn(&self.address_pace, &endpoint, <uint32_t>((now_us - self.started_us) // 1000))
+        if wait_ms == 0:
             return True
-        postpone(lane, index, now_us + <int64_t>(due[0] - now_ms - self.address_pace.ahead_ms) * 1000, now_us)
+        postpone(lane, index, now_us + <int64_t>wait_ms * 1000, now_us)
         self.tally.postponed += 1
         return False
 
@@ -245,98 +246,6 @@ cdef class CrawlQueue:
         if tx.state != SLOT_STALLED:
             self.in_flight -= 1
 
-    cdef void merge(self, const Message* message) noexcept nogil:  # R0
-        cdef uint32_t count = message.nodes.size // COMPACT_NODE_V4
-        cdef uint32_t count6 = message.nodes6.size // COMPACT_NODE_V6
-        if count > MAX_NAMED:
-            self.tally.filtered[FILTER_TOO_MANY] += count - MAX_NAMED
-            count = MAX_NAMED
-        if count6 > MAX_NAMED - count:
-            self.tally.filtered[FILTER_TOO_MANY] += count6 - (MAX_NAMED - count)
-            count6 = MAX_NAMED - count
-        if self.lanes[0].store.capacity:
-            self.merge_nodes(&self.lanes[0], message.nodes.data, count, message.id)
-        if self.lanes[1].store.capacity:
-            self.merge_nodes(&self.lanes[1], message.nodes6.data, count6, message.id)
-
-    cdef void merge_nodes(self, Lane* lane, const uint8_t* data, uint32_t count,
-                          const uint8_t* referrer) noexcept nogil:  # R0
-        """Note every contact of a reply. They are named a few replies later, when their slots have come from memory."""
-        cdef uint32_t size = COMPACT_NODE_V4 if lane.store.family == FAMILY_V4 else COMPACT_NODE_V6
-        cdef Named* named
-        cdef uint32_t i
-        for i in range(count):
-            named = &self.named[(self.named_first + self.named_count) % NAMED_RING]
-            memcpy(named.id, data, ID_SIZE)
-            read_compact(data + ID_SIZE, lane.store.family, &named.endpoint)
-            named.hashed = prepare_spot(&lane.store, &named.endpoint)
-            data += size
-            if self.plan.zone_bits:         # who leads to a zone depends on who named it
-                self.name_contact(lane, &named.endpoint, named.hashed, named.id, referrer)
-                continue
-            named.lane = lane.store.family == FAMILY_V6
-            self.named_count += 1
-            if self.named_count == NAMED_RING:
-                self.settle_named(NAMED_RING - 1)
-
-    cdef void settle_named(self, uint32_t left) noexcept nogil:  # R0
-        """Name the oldest noted contacts until only `left` are left."""
-        cdef Named* named
-        while self.named_count > left:
-            named = &self.named[self.named_first]
-            self.named_first = (self.named_first + 1) % NAMED_RING
-            self.named_count -= 1
-            self.name_contact(&self.lanes[named.lane], &named.endpoint, named.hashed, named.id, NULL)
-
-    cdef bint name_contact(self, Lane* lane, const Endpoint* endpoint, uint64_t hashed, const uint8_t* node_id,
-                           const uint8_t* referrer) noexcept nogil:  # R0
-        """Count one more naming of a contact; a new one joins the queue (True), or is filtered and counted.
-
-        `node_id` is NULL for an endpoint whose id nobody has said; `referrer` is NULL for a seed.
-        """
-        cdef Spot spot
-        cdef uint32_t index
-        cdef int reason
-        if find_spot(&lane.store, endpoint, hashed, &spot):
-            spot.line.referrers[spot.index] += spot.line.referrers[spot.index] < MAX_REFERRERS
-            self.tally.duplicates += 1
-            return False
-        reason = self.reason_to_filter(endpoint, node_id, referrer)
-        if reason != FILTER_COUNT:
-            self.tally.filtered[reason] += 1
-            return False
-        index = add_record(&lane.store, &spot, endpoint, hashed, node_id)
-        if index == NO_RECORD:
-            self.tally.filtered[FILTER_FULL] += 1
-            return False
-        record_at(&lane.store, index).state = STAGE_FIRST if node_id != NULL else STAGE_FIRST | RECORD_UNNAMED
-        self.inside += node_id != NULL and is_in_zone(&self.plan, node_id)
-        return True
-
-    cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id,
-                              const uint8_t* referrer) noexcept nogil:  # R0
-        """Why a new contact must not be asked; FILTER_COUNT when it may."""
-        if endpoint.port == 0:
-            return FILTER_PORT_ZERO
-        if not self.address_filter.is_public(endpoint):
-            return FILTER_BOGON
-        if node_id == NULL:
-            return FILTER_COUNT
-        if same_id(node_id, self.own_id):
-            return FILTER_OWN_ID
-        if is_in_zone(&self.plan, node_id) or self.is_guide(node_id, referrer):
-            return FILTER_COUNT
-        return FILTER_OUTSIDE_ZONE
-
-    cdef bint is_guide(self, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil:  # R0
-        """Whether a contact outside the zone is worth asking, because it is nearer than who named it."""
-        if self.inside >= ENOUGH_INSIDE or self.guides >= MAX_GUIDES:
-            return False
-        if referrer != NULL and prefix_length(node_id, self.plan.zone) <= prefix_length(referrer, self.plan.zone):
-            return False
-        self.guides += 1
-        return True
-
     def offer(self, packed: bytes, family: int = FAMILY_V4) -> int:
         """Add seeds: compact endpoints back to back (6 bytes each, 18 for family 6). Returns how many were new.
 
@@ -350,7 +259,7 @@ cdef class CrawlQueue:
             raise ValueError(f"seeds are {len(packed)} bytes; a multiple of {size}, and a family that is crawled")
         for start in range(0, len(packed), size):
             load_compact(packed[start:start + size], &endpoint)
-            added += self.name_contact(lane, &endpoint, prepare_spot(&lane.store, &endpoint), NULL, NULL)
+            added += self.name_contact(lane, &endpoint, hash_of(&lane.store, &endpoint), NULL, NULL)
         return added
 
     def tend(self, budget: int = 1 << 16) -> bool:
@@ -370,6 +279,13 @@ cdef class CrawlQueue:
             ready_address_pace(&self.address_pace)
             ready_store(&self.lanes[0].store)
             ready_store(&self.lanes[1].store)
+
+    def forget_all(self) -> None:
+        """Give back the memory of all contacts; takes long, so from a thread, and only when no outcome can come."""
+        with nogil:
+            self.named_count = 0
+            self.is_stopped = True
+            self.release_memory()
 
     def give_up_crowded(self, int64_t now_us, int64_t patience_us) -> int:
         """Ask no more of addresses with many contacts once only they have been left to ask for `patience_us` in all; to

@@ -9,22 +9,20 @@ Invariants: an endpoint stands once per table; what stands in both is current in
 """
 from libc.string cimport memcpy, memset
 
-from fastdht._ext.addresses cimport (
-    FAMILY_V4, FAMILY_V6, hash_address, hash_endpoint, load_compact, write_be32, write_be64)
+from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, hash_address, load_compact, write_be32, write_be64
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
 from fastdht._ext.pages cimport make_ready, map_zeroed, unmap
+from fastdht._ext.prefetch cimport fastdht_fetch
 from fastdht._ext.seen_places cimport (
     LINE_PLACES, MAX_REFERRERS, first_free, first_hit, free_places, home_line, is_free, line_bits_for, occupy,
-    open_places, place_count, prefetch, ready_places, set_spot)
+    open_places, place_count, ready_places, set_spot)
 
 cdef enum:
     GROW_AT = 26                # thirty-seconds of the places in use: load 0.81
     CROWDED_AT = 27             # 0.84: the owner stops asking until the table has grown
     REFUSE_AT = 29              # 0.91: searches would become long; only a burst without a tick comes here
     LOOK_AHEAD = 8
-    EXACT_LINE_BITS = 15        # with so many lines, tag and distance tell all IPv4 endpoints apart
     TAG_LINE_BITS = 8           # all but so many bits of the home line are part of the tag
-    KEY_BITS = 48               # of an IPv4 endpoint
     READY_STEP = 2 << 20        # bytes made ready per tick: one huge page
     READY_AHEAD = 131072        # records made ready before they are needed: 0.1 s of the fastest growth
 
@@ -131,28 +129,6 @@ cdef inline uint64_t first_index(uint64_t hashed, uint64_t size) noexcept nogil:
     return ((hashed >> 32) * size) >> 32
 
 
-cdef inline uint64_t permute(const HashKey* key, uint64_t x) noexcept nogil:
-    """A keyed permutation of 48 bits, returned in the upper ones."""
-    cdef uint64_t mask = (<uint64_t>1 << KEY_BITS) - 1
-    x = (x ^ key.k0) * (key.k1 | 1) & mask
-    x = (x ^ x >> 24) * <uint64_t>0x9E3779B97F4A7C15 & mask
-    x = (x ^ x >> 24) * (key.k0 | 1) & mask
-    return (x ^ x >> 24) << (64 - KEY_BITS)
-
-
-cdef inline uint64_t hash_of(const ContactStore* store, const Endpoint* endpoint) noexcept nogil:
-    if store.family == FAMILY_V4:
-        return permute(&store.key, endpoint.low << 16 | endpoint.port)
-    return hash_endpoint(&store.key, endpoint)
-
-
-cdef uint64_t prepare_spot(const ContactStore* store, const Endpoint* endpoint) noexcept nogil:  # R0
-    """Hash an endpoint and prefetch its line, so that the misses of a reply's contacts overlap."""
-    cdef uint64_t hashed = hash_of(store, endpoint)
-    prefetch(&store.places.lines[home_line(&store.places, hashed)])
-    return hashed
-
-
 cdef bint is_at(const ContactStore* store, uint32_t index, const Endpoint* endpoint) noexcept nogil:  # R0
     cdef Endpoint other
     read_endpoint(store, record_at(store, index), &other)
@@ -162,16 +138,16 @@ cdef bint is_at(const ContactStore* store, uint32_t index, const Endpoint* endpo
 cdef bint search(const ContactStore* store, const Places* places, const Endpoint* endpoint, uint64_t hashed,
                  Spot* out) noexcept nogil:  # R0
     """Whether the endpoint stands in a table, and where; else the free place where it belongs, or no line at all."""
-    cdef bint is_exact = store.family == FAMILY_V4 and places.line_bits >= EXACT_LINE_BITS
+    cdef bint exact = is_exact(store, places)
     cdef uint64_t mask = (<uint64_t>1 << places.line_bits) - 1
-    cdef uint64_t left = <uint64_t>1 << (places.line_bits - TAG_LINE_BITS) if is_exact else mask + 1
+    cdef uint64_t left = <uint64_t>1 << (places.line_bits - TAG_LINE_BITS) if exact else mask + 1
     cdef uint64_t at = home_line(places, hashed)
     cdef uint32_t i
     while left:
         i = first_hit(&places.lines[at], hashed, 0)
         while i < LINE_PLACES:
             set_spot(places, at, i, out)
-            if is_exact or is_at(store, out.record[0], endpoint):
+            if exact or is_at(store, out.record[0], endpoint):
                 return True
             i = first_hit(&places.lines[at], hashed, i + 1)
         i = first_free(&places.lines[at])
@@ -240,22 +216,6 @@ cdef uint32_t count_referrers(ContactStore* store, uint32_t index) noexcept nogi
     return spot.line.referrers[spot.index] if find_spot(store, &endpoint, hash_of(store, &endpoint), &spot) else 0
 
 
-cdef void push_record(ContactStore* store, RecordList* records, uint32_t index) noexcept nogil:  # R0
-    record_at(store, index).next = NO_RECORD
-    if records.first == NO_RECORD:
-        records.first = index
-    else:
-        record_at(store, records.last).next = index
-    records.last = index
-
-
-cdef uint32_t pop_record(ContactStore* store, RecordList* records) noexcept nogil:  # R0
-    cdef uint32_t index = records.first
-    if index != NO_RECORD:
-        records.first = record_at(store, index).next
-    return index
-
-
 cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil:
     """The largest number of packets that one address got, summed over its ports; 0 when memory is short."""
     cdef uint64_t size = <uint64_t>store.count * 2 + 1
@@ -265,7 +225,7 @@ cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil:
     if leaders != NULL and sums != NULL:
         for index in range(store.count):
             if index + LOOK_AHEAD < store.count:
-                prefetch(&leaders[address_index(store, index + LOOK_AHEAD, size)])
+                fastdht_fetch(&leaders[address_index(store, index + LOOK_AHEAD, size)])
             if store.asked[index] != 0:
                 leader = find_leader(store, index, leaders, size)
                 sums[leader] += store.asked[index]
@@ -333,7 +293,7 @@ cdef class EndpointSet:
         cdef uint8_t before
         cdef uint64_t hashed
         self.load(packed, &endpoint)
-        hashed = prepare_spot(&self.store, &endpoint)
+        hashed = hash_of(&self.store, &endpoint)
         if not find_spot(&self.store, &endpoint, hashed, &spot):
             return -1 if add_record(&self.store, &spot, &endpoint, hashed, NULL) == NO_RECORD else 0
         before = spot.line.referrers[spot.index]

@@ -10,33 +10,7 @@ from libc.string cimport memset
 
 from fastdht._ext.pages cimport make_ready, map_zeroed, unmap
 
-cdef extern from *:
-    """
-    #if defined(__SSE2__)
-    #include <emmintrin.h>
-    /* Bit i: tag i is this one. Reads twelve words of the line, of which ten are tags. */
-    static uint32_t fastdht_same_tags(const uint32_t *tags, uint32_t tag) {
-        __m128i wanted = _mm_set1_epi32((int)tag);
-        __m128i a = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)tags), wanted);
-        __m128i b = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)(tags + 4)), wanted);
-        __m128i c = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)(tags + 8)), wanted);
-        __m128i all = _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, _mm_setzero_si128()));
-        return (uint32_t)_mm_movemask_epi8(all) & 0x3FF;
-    }
-    #else
-    static uint32_t fastdht_same_tags(const uint32_t *tags, uint32_t tag) {
-        uint32_t all = 0, i;
-        for (i = 0; i < 10; i++)
-            all |= (uint32_t)(tags[i] == tag) << i;
-        return all;
-    }
-    #endif
-    """
-    uint32_t fastdht_same_tags(const uint32_t* tags, uint32_t tag) nogil
-
 cdef enum:
-    TAG_SHIFT = 16              # the tag is bits 16 to 55 of the hash: its end, and what chose the home line last
-    MORE_SHIFT = 48
     MAX_LINE_BITS = 28
 
 
@@ -76,19 +50,6 @@ cdef uint32_t line_bits_for(uint64_t places) noexcept nogil:
     while <uint64_t>LINE_PLACES << bits < places and bits < MAX_LINE_BITS:
         bits += 1
     return bits
-
-
-cdef uint32_t first_hit(const Line* line, uint64_t hashed, uint32_t start) noexcept nogil:  # R0
-    """The first place from `start` on that bears the tag of this hash; LINE_PLACES when none does."""
-    cdef uint32_t hits = fastdht_same_tags(line.tags, <uint32_t>(hashed >> TAG_SHIFT)) >> start
-    cdef uint8_t more = <uint8_t>(hashed >> MORE_SHIFT)
-    cdef uint32_t i = start
-    while hits:
-        if hits & 1 and line.more[i] == more and line.referrers[i] != 0:
-            return i
-        hits >>= 1
-        i += 1
-    return LINE_PLACES
 
 
 cdef uint32_t first_free(const Line* line) noexcept nogil:  # R0

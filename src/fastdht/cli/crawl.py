@@ -1,34 +1,24 @@
 """`fastdht crawl`: enumerate a network, and check a crawl against a truth. Rate class: command.
 
 The census is the default mode: `fastdht crawl --zone a4/6` is `fastdht crawl census --zone a4/6`. Progress goes to
-stderr, results to stdout; Ctrl-C ends a crawl with what it has found.
+stderr, results to stdout; Ctrl-C ends a crawl with what it has found. Modes are loaded when they are called.
 """
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fastdht.cli.crawl_census import Rate, census, merge, resume
-from fastdht.cli.crawl_harvest import harvest
-from fastdht.cli.crawl_metadata import metadata
-from fastdht.cli.crawl_monitor import monitor
-from fastdht.cli.crawl_peers import peers
-from fastdht.cli.crawl_size import size
+from fastdht.cli.crawl_census import Rate
 from fastdht.cli.params import HostPort
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary
 from fastdht.config import public_bootstrap
-from fastdht.crawl.crawler import CrawlConfig
-from fastdht.crawl.sinks import (
-    has_parquet,
-    write_json,
-)
-from fastdht.crawl.verify import verify as compare
-from fastdht.crawl.verify_harvest import is_harvest
-from fastdht.crawl.verify_peers import MODES, mode_of
+from fastdht.crawl.settings import CrawlConfig
+from fastdht.crawl.sinks import has_parquet, write_json
 from fastdht.crawl.zones import Zone
 from fastdht.errors import DHTError
 from fastdht.types import Endpoint
@@ -36,10 +26,21 @@ from fastdht.types import Endpoint
 __all__ = ["LAYOUT", "Rate", "choose_format", "crawl", "finish_note", "make_config"]
 
 LAYOUT = 1              # of a directory whose tables are flat: parts/TABLE/part-N
+MODES = {"census": "crawl_census", "harvest": "crawl_harvest", "merge": "crawl_census", "metadata": "crawl_metadata",
+         "monitor": "crawl_monitor", "peers": "crawl_peers", "size": "crawl_size",
+         "resume": "crawl_census"}      # and the module beside this one that exports it
 
 
 class Modes(click.Group):
     """A group whose default command is the census."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*MODES, *self.commands})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in MODES and name not in self.commands:
+            self.add_command(getattr(importlib.import_module(f"fastdht.cli.{MODES[name]}"), name))
+        return super().get_command(ctx, name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
@@ -49,9 +50,10 @@ class Modes(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands:
-            close = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.5)
-            advice = f"did you mean {close[0]}?" if close else f"one of {', '.join(sorted(self.commands))}"
+        modes = self.list_commands(ctx)
+        if args[0] not in modes:
+            close = difflib.get_close_matches(args[0], modes, n=1, cutoff=0.5)
+            advice = f"did you mean {close[0]}?" if close else f"one of {', '.join(modes)}"
             raise click.UsageError(f"no mode {args[0]!r}; {advice}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -121,10 +123,14 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
     from fastdht.cli.crawl_verify import show_harvest, show_peers, show_size
     from fastdht.crawl.size_verify import is_size
+    from fastdht.crawl.verify import verify as compare
+    from fastdht.crawl.verify_harvest import is_harvest
+    from fastdht.crawl.verify_peers import MODES as PEERS_MODES
+    from fastdht.crawl.verify_peers import mode_of
     from fastdht.testing.sessions import read_sessions
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
-    if mode_of(directory) in MODES:
+    if mode_of(directory) in PEERS_MODES:
         show_peers(directory, truth_file, as_json=as_json)
         return
     truth = read_truth(truth_file)
@@ -149,13 +155,3 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
         Row("BEP 42", percent(verdict.bep42_share), "of the found ids fit their address"),
         Row("written twice", count(verdict.doubled_rows), "rows"),
     ])
-
-
-crawl.add_command(census)
-crawl.add_command(harvest)
-crawl.add_command(merge)
-crawl.add_command(metadata)
-crawl.add_command(monitor)
-crawl.add_command(peers)
-crawl.add_command(resume)
-crawl.add_command(size)

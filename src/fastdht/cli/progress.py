@@ -7,14 +7,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Protocol
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from typing import TYPE_CHECKING, Protocol
 
 from fastdht.cli.render import count, emit_remark, percent
 from fastdht.crawl.records import Progress
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 PLAIN_SECONDS = 5.0
 
@@ -32,6 +31,8 @@ class LiveLine:
         self._live = live
 
     def show(self, progress: Progress) -> None:
+        from rich.text import Text
+
         self._live.update(Text(describe(progress), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
@@ -53,6 +54,9 @@ def open_display() -> Iterator[Display]:
     if not sys.stderr.isatty():
         yield PlainLines()
         return
+    from rich.console import Console
+    from rich.live import Live
+
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
         yield LiveLine(live)
 

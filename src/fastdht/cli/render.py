@@ -10,10 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from fastdht.cli import clean
 
@@ -38,6 +34,10 @@ def emit_remark(text: str) -> None:
 
 def print_summary(title: str, rows: Iterable[Row]) -> None:
     """A table of names and values on stdout."""
+    from rich.box import SIMPLE_HEAD        # here, for a crawl that prints JSON needs no tables
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=title, box=SIMPLE_HEAD, show_header=False, title_justify="left", title_style="bold")
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", style="bold", no_wrap=True)
@@ -66,6 +66,11 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         for row in rows:
             click.echo("\t".join(map(clean, row)))
         return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(box=SIMPLE_HEAD, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")

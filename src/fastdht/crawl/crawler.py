@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -34,7 +36,7 @@ __all__ = ["DEPTHS", "Crawl", "CrawlConfig", "as_plain"]
 
 TRANSACTIONS = 131_072
 FIRST_SLOTS = 10 << 18      # of the seen set: 27 MB, room for 2.1 million contacts before it grows
-ADDRESS_CELLS = 1 << 20
+ADDRESS_CELLS = 1 << 20      # 4 MB: room for 650,000 addresses asked within the last second or so
 TICK_US = 100_000
 GROWTH_TICK_US = 20_000     # while a set grows: each step is short, and asking waits for the last
 BLOCK_ROWS = 16_384         # handed over at once: a thread woken for a few rows costs more than it writes …
@@ -42,6 +44,7 @@ BLOCK_US = 1_000_000        # … or what there is after a second
 WRITES_AHEAD = 4            # blocks handed to the writer and not yet written
 PROGRESS_US = 500_000
 SECRET_SIZE = 96
+WRITER_NICE = 5             # above the loop's niceness: a third of its share where both want one processor
 NOT_IN_THE_FRONTIER = ("sent", "filtered_reflected", "kernel_drops")     # totals that a saved frontier does not keep
 STOPPED = "stopped before its end"
 
@@ -49,6 +52,16 @@ STOPPED = "stopped before its end"
 def open_crawl_transport(bind: Endpoint) -> Transport:
     """A socket whose datagrams never ask to be split: ours are small, and the kernel is spared their numbering."""
     return open_transport(bind, probe_mtu=True)
+
+
+def step_back() -> None:
+    """Have the system prefer the loop to this thread: what a writer takes at once, the loop is late by.
+
+    Only where niceness is a thread's own, and not the whole process's.
+    """
+    if sys.platform == "linux":
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + WRITER_NICE)
 
 
 def pass_seed(config: CrawlConfig, number: int) -> int:
@@ -132,13 +145,13 @@ class Crawl:
     `sink` takes the rows (without one they are only counted); `on_progress` is called twice a second. With `samples`
     it is a harvest: each node is asked for samples of its infohashes once, where the keeper's ledger allows. `saver`
     keeps what is needed to go on after a crash; `saved` is where an earlier attempt left off. `disk_used` tells the
-    bytes that the results take.
+    bytes that the results take. With `keeps_contacts` the last frontier outlives the run, for what is estimated from it.
     """
 
     def __init__(self, config: CrawlConfig, sink: Sink | None = None, *, samples: SampleKeeper | None = None,
                  on_progress: Callable[[Progress], None] | None = None, saver: Saver | None = None,
                  saved: Saved | None = None, disk_used: Callable[[], int] = lambda: 0,
-                 clock: Callable[[], int] = monotonic_us,
+                 keeps_contacts: bool = False, clock: Callable[[], int] = monotonic_us,
                  busy_clock: Callable[[], int] = thread_busy_us,
                  transport: Callable[[Endpoint], Transport] = open_crawl_transport) -> None:
         self.config = config
@@ -149,6 +162,7 @@ class Crawl:
         self._saver = saver
         self._saved = saved
         self._disk_used = disk_used
+        self._keeps_contacts = keeps_contacts
         self._sink = sink or NullSink()
         self._samples = samples
         self._on_progress = on_progress
@@ -157,7 +171,7 @@ class Crawl:
         self._open_transport = transport
         self._passes: list[dict[str, int]] = []
         self._pass: Pass | None = None
-        self.frontier: Frontier | None = None       # of the last pass that has ended: for what is estimated from it
+        self.frontier: Frontier | None = None       # of the last pass that has ended; empty unless contacts are kept
         self._packets_per_ip = 0
         self._longest_late_us = 0
         self._started_us = 0
@@ -176,7 +190,7 @@ class Crawl:
         seeds = await HostList(self.config.bootstrap)(self.config.family)
         if not seeds:
             raise ConfigError(f"no IPv{self.config.family} address for {', '.join(self.config.bootstrap)}")
-        with ThreadPoolExecutor(1, thread_name_prefix="crawl-writer") as writer:
+        with ThreadPoolExecutor(1, thread_name_prefix="crawl-writer", initializer=step_back) as writer:
             try:
                 await self._run_passes(b"".join(seeds), writer)
                 await asyncio.gather(*self._writes)
@@ -194,6 +208,8 @@ class Crawl:
     async def _run_passes(self, seeds: bytes, writer: ThreadPoolExecutor) -> None:
         previous = None
         for number in range(self.config.passes):
+            if self.is_stopped and number:
+                break
             saved = self._saved.passes[number] if self._saved and number < len(self._saved.passes) else None
             frontier = make_frontier(self.config, number, previous, self._samples.ledger if self._samples else None)
             if saved is not None and self._saved is not None:
@@ -204,8 +220,9 @@ class Crawl:
                 await self._run_pass(number, frontier, saved["totals"] if saved else {}, seeds, writer)
             self._packets_per_ip += await self._in_thread(writer, frontier.max_packets_per_address)
             previous = self.frontier = frontier
-            if self.is_stopped:
-                return
+        while previous is not None and not self._keeps_contacts:
+            await self._in_thread(writer, previous.forget_all)
+            previous = previous.previous
 
     async def _run_pass(self, number: int, frontier: Frontier, before: Mapping[str, int], seeds: bytes,
                         writer: ThreadPoolExecutor) -> None:

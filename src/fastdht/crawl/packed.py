@@ -25,7 +25,7 @@ class PackedTable:
     json_lines: Callable[[bytes], bytes]
     columns_of: Callable[[bytes], list[Any]]
     nullable: frozenset[str] = frozenset()
-    plain: frozenset[str] = frozenset()         # random text: compressing it costs more than it saves
+    plain: frozenset[str] = frozenset()         # random, or small already: compressing it costs more than it saves
     repeated: list[str] = field(default_factory=list)       # few different values
 
     def schema(self) -> pyarrow.Schema:
@@ -75,6 +75,6 @@ def sample_columns(block: bytes) -> list[Any]:
 
 
 NODES = PackedTable("nodes", NODE_COLUMNS, rows.ROW_SIZE, rows.json_lines, node_columns, frozenset({"v"}),
-                    frozenset({"id"}), ["status", "v"])
+                    frozenset({"id", "port", "status", "v", "bep42"}), ["status", "v"])
 SAMPLES = PackedTable("samples", SAMPLE_COLUMNS, samples.ROW_SIZE, samples.json_lines, sample_columns,
                       plain=frozenset({"info_hash"}), repeated=["ip", "port", "num", "interval", "t"])

@@ -243,7 +243,7 @@ class SizeCrawl:
                 known.left_out += 1
                 return
             known.running += expected
-            crawl = Crawl(self._zone_config(zone, start, at_once))
+            crawl = Crawl(self._zone_config(zone, start, at_once), keeps_contacts=True)
             self._crawls.add(crawl)
             try:
                 result = await crawl.run()
