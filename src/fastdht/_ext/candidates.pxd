@@ -59,6 +59,8 @@ cdef struct Shortlist:
     uint16_t wide_width         # what `width` becomes once two of the closest have failed
     uint16_t subnet_limit       # candidates per /24 or /64; 0: no limit
     uint16_t max_queries
+    uint16_t alpha              # of the built-in policy: the most queries in flight …
+    uint8_t phase               # … and how far it has come: machine.pxd
     uint32_t generation
     uint32_t reader             # the caller who gets answers that hold more than nodes; 0: nobody
     uint32_t count              # candidates in use

@@ -13,6 +13,7 @@ from fastdht._ext.candidates cimport Shortlist
 from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
+from fastdht._ext.machine cimport decide
 from fastdht._ext.packets cimport Incoming
 from fastdht._ext.peers_dump cimport dump_peers, load_peers
 from fastdht._ext.queries cimport ask_closest, expect_questions, ping_contact, pump, wake_lookups
@@ -113,28 +114,34 @@ cdef class Core(DirectQueries):
         """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of its end.
 
         It is told of results too once `watch_lookup` was called. An exception in a step fails that lookup only.
-        `machines`: who decides instead, by slot.
+        `machines`: who decides instead, by slot; None: the policy of machine.pxd.
         """
         cdef list deciders = branches if machines is None else machines
         cdef ShortlistPool pool = self.state.shortlists
         cdef uint32_t slot, left = pool.dirty_count
         cdef View view
         cdef int wanted
+        cdef Shortlist* shortlist
         while left:
             left -= 1
             slot = pool.next_dirty()
             if slot == NO_SLOT:
                 return
+            shortlist = &pool.lists[slot]
             view = pool.view(slot)
             expect_questions(self.state, slot, view.fresh)
             branch = branches[slot]
+            decider = deciders[slot]
             try:
-                wanted = deciders[slot].step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
-                if view.flags & FLAG_RESULTS and pool.lists[slot].is_watched:
+                if decider is None:
+                    wanted = decide(&view, shortlist.alpha, &shortlist.phase)
+                else:
+                    wanted = decider.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
+                if view.flags & FLAG_RESULTS and shortlist.is_watched:
                     branch.on_results()
                 if wanted < 0:
                     branch.on_finished()
-                elif wanted > 0 and pool.lists[slot].is_active:
+                elif wanted > 0 and shortlist.is_active:
                     ask_closest(self.state, slot, wanted, now_us)
             except Exception as error:
                 branch.on_failed(error)
@@ -144,11 +151,12 @@ cdef class Core(DirectQueries):
 
     cpdef int open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
                           int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False,
-                          bint scrape=False, uint32_t reader=0) except -2:
+                          bint scrape=False, uint32_t reader=0, int alpha=0) except -2:
         """Open a lookup of a krpc Method for 20 bytes; returns its slot, or -1 when all are in use.
 
         Candidates are the closest of the table and `seeds`, compact endpoints asked before their ids are known; with
         `is_fixed` only the seeds are asked. Answers with more in them than nodes come as events under `reader`, if given.
+        `alpha`: queries in flight, for lookups without a machine.
         """
         cdef uint32_t slot, i, count
         cdef Shortlist* shortlist
@@ -163,6 +171,7 @@ cdef class Core(DirectQueries):
         shortlist.wide_width = wide_width
         shortlist.subnet_limit = subnet_limit
         shortlist.max_queries = max_queries
+        shortlist.alpha = <uint16_t>alpha
         shortlist.started_us = now_us
         shortlist.deadline_us = deadline_us
         shortlist.noseed = noseed

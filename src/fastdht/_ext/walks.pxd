@@ -3,7 +3,7 @@
 A Walk has a Branch, which is a slot of a core's shortlists, for each address family. LookupSlots know who decides and
 who is told of what becomes of each slot of one core; Walks, which of them two callers share; a Handle is one caller's.
 """
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastdht._ext.core cimport Core
 
@@ -21,12 +21,11 @@ cdef class LookupSlots:
     cdef readonly Core core
     cdef readonly object clock
     cdef object engine
-    cdef object make_machine
     cdef object make_report
     cdef object make_failure
     cdef object make_endpoint
-    cdef tuple outcomes         # by the machine's state when it ends
-    cdef list machines
+    cdef tuple outcomes         # by the phase of machine.pxd that a lookup ends in
+    cdef list machines          # who decide instead of the built-in policy
     cdef list owners
     cdef object config          # what `settings` were read from
     cdef Settings settings
@@ -35,6 +34,7 @@ cdef class LookupSlots:
     cdef public int64_t now_us
     cdef int place(self, machine, owner, int method, target, config, int64_t now_us, seeds, bint noseed, bint is_fixed,
                    bint scrape, uint32_t reader) except -2
+    cdef uint8_t phase_of(self, uint32_t slot) noexcept
     cdef int load(self, config) except -1
     cdef tuple free(self, uint32_t slot)
 
@@ -42,8 +42,8 @@ cdef class LookupSlots:
 cdef class Branch:
     cdef Walk walk              # None once it has ended
     cdef LookupSlots slots
-    cdef object machine
     cdef int slot
+    cdef uint8_t phase          # it ended in
     cdef uint32_t reader        # the number its answers come under; 0: nobody reads them
     cdef int finish(self) except -1
 
@@ -71,7 +71,7 @@ cdef class Walk:
     cdef int end_branch(self, Branch branch) except -1
     cdef int end(self, LookupSlots slots) except -1
     cdef int collect(self, Branch branch) except -1
-    cdef str outcome(self, LookupSlots slots)
+    cdef object outcome(self, LookupSlots slots)
     cdef int answer(self) except -1
 
 

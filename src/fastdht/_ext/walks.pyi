@@ -18,7 +18,6 @@ class LookupSlots:
         lookups: int,
         *,
         new_future: Callable[[], asyncio.Future[Any]],
-        make_machine: Callable[[int], Any],
         make_report: Callable[[Any, str, int, Sequence[tuple[Any, ...]]], Any],
         make_failure: Callable[[Any], Exception],
         make_endpoint: Callable[[bytes], Any],
@@ -30,7 +29,7 @@ class LookupSlots:
     def clock(self) -> Callable[[], int]: ...
     def step(self, now_us: int) -> None: ...
     def open(
-        self, machine: Any, owner: Any, method: int, target: bytes, config: Any, seeds: Sequence[bytes]
+        self, machine: Any | None, owner: Any, method: int, target: bytes, config: Any, seeds: Sequence[bytes]
     ) -> int: ...
     def close(self) -> None: ...
     def finish(self, slot: int) -> tuple[int, int, int, int, int, int, bytes, bytes]: ...

@@ -1,12 +1,12 @@
 """Lookups as Python starts, shares and awaits them. Rate class: lookup.
 
-Theory of operation. A Walk opens a branch on every core. `LookupSlots.step` asks the machine of each slot that changed
-what to do, and tells its branch of results and of the end. A branch that has ended frees its slot, leaves its packed
+Theory of operation. A Walk opens a branch on every core. `LookupSlots.step` has each slot that changed decided, by
+the compiled policy or a machine of its own, and tells its branch of results and of the end. A branch that has ended frees its slot, leaves its packed
 result with the walk and lets go of it, so that nothing is left for the garbage collector; the last one ends the walk,
 which makes the report and answers who awaits it. Calls with the same target share a walk, and its traffic stops when
 the last handle has been cancelled.
 Never: two slots of one branch, a report before every branch has ended, an answer to a future that is done already.
-What decides, what a report is and what a failure is are passed in: nothing here knows them.
+What a report is and what a failure is are passed in: nothing here knows them.
 Memory is bounded by the peers a shortlist keeps.
 """
 cimport cython
@@ -18,18 +18,18 @@ cdef enum:
 cdef class LookupSlots:
     """Who decides and who is told, for each of `lookups` slots of a core.
 
-    engine: has kick, add_reader and forget_reader. clock: gives µs. make_machine(alpha): what decides.
-    make_report(target, outcome, elapsed µs, results): Findings. make_failure(report): what awaiting raises when nobody
-    answered. make_endpoint(packed): what iterating gives. outcomes: how a lookup ended, by its machine's state. `now_us`: of the batch that is worked on, or was last.
+    engine: has kick, add_reader and forget_reader. clock: gives µs. make_report(target, outcome, elapsed µs, results):
+    Findings. make_failure(report): what awaiting raises when nobody answered. make_endpoint(packed): what iterating
+    gives. outcomes: how a lookup ended, by the phase of machine.pxd. `now_us`: of the batch that is worked on, or was
+    last.
     """
 
-    def __init__(self, Core core not None, engine, clock, int lookups, *, new_future, make_machine, make_report,
-                 make_failure, make_endpoint, tuple outcomes not None):
+    def __init__(self, Core core not None, engine, clock, int lookups, *, new_future, make_report, make_failure,
+                 make_endpoint, tuple outcomes not None):
         self.core = core
         self.engine = engine
         self.clock = clock
         self.new_future = new_future
-        self.make_machine = make_machine
         self.make_report = make_report
         self.make_failure = make_failure
         self.make_endpoint = make_endpoint
@@ -42,7 +42,10 @@ cdef class LookupSlots:
         self.core.step_lookups(self.owners, now_us, self.machines)
 
     def open(self, machine, owner, int method, target, config, seeds) -> int:
-        """Start a lookup that `machine` decides; `owner` is told of its end. Its slot, or -1 when all are in use."""
+        """Start a lookup that `machine` decides, or the built-in policy if None; `owner` is told of its end.
+
+        Its slot, or -1 when all are in use.
+        """
         return self.place(machine, owner, method, target, config, self.clock(), seeds, False, False, False, 0)
 
     def finish(self, uint32_t slot) -> tuple:
@@ -62,7 +65,7 @@ cdef class LookupSlots:
             self.load(config)
         slot = self.core.open_lookup(method, target, chosen.width, chosen.wide_width, chosen.subnet_limit,
                                      chosen.max_queries, now_us + chosen.deadline_us, now_us, seeds, noseed, is_fixed,
-                                     scrape, reader)
+                                     scrape, reader, len(seeds) if is_fixed else chosen.alpha)
         if slot >= 0:
             self.machines[slot] = machine
             self.owners[slot] = owner
@@ -81,6 +84,9 @@ cdef class LookupSlots:
         self.settings.deadline_us = config.deadline_us
         self.config = config
         return 0
+
+    cdef uint8_t phase_of(self, uint32_t slot) noexcept:
+        return self.core.state.shortlists.lists[slot].phase
 
     cdef tuple free(self, uint32_t slot):
         self.machines[slot] = self.owners[slot] = None
@@ -117,6 +123,7 @@ cdef class Branch:
             self.slots.engine.forget_reader(self.reader)
         if walk.found is not None:
             walk.collect(self)
+        self.phase = self.slots.phase_of(self.slot)
         walk.results.append(self.slots.free(self.slot))
         return walk.end_branch(self)
 
@@ -142,20 +149,15 @@ cdef class Walk:
         cdef LookupSlots each
         cdef Branch branch
         cdef LookupSlots first = slots[0]
-        cdef int alpha
         self.started_us = first.clock()
         self.new_future = first.new_future
         for each in slots:
             branch = Branch.__new__(Branch)
             branch.slots = each
             branch.walk = self
-            if each.config is not self.config:
-                each.load(self.config)
-            alpha = len(seeds) if is_fixed else each.settings.alpha
-            branch.machine = each.make_machine(alpha)
             if is_read:
                 branch.reader = each.engine.add_reader(branch.on_answer)
-            branch.slot = each.place(branch.machine, branch, method, self.target, self.config, self.started_us, seeds,
+            branch.slot = each.place(None, branch, method, self.target, self.config, self.started_us, seeds,
                                      noseed, is_fixed, scrape, branch.reader)
             if branch.slot >= 0:
                 self.branches.append(branch)
@@ -208,14 +210,14 @@ cdef class Walk:
             self.wake()
         return 0
 
-    cdef str outcome(self, LookupSlots slots):
+    cdef object outcome(self, LookupSlots slots):
         """The first that is not as it should be decides."""
         cdef Branch branch
-        cdef str outcome = "done"
+        outcome = "done"
         if self.is_cancelled:
             return "cancelled"
         for branch in self.branches:
-            outcome = slots.outcomes[<int>branch.machine.state]
+            outcome = slots.outcomes[branch.phase]
             if outcome != "done":
                 break
         return outcome

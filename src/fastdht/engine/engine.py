@@ -16,7 +16,7 @@ from fastdht._ext.packets import Inbox
 from fastdht._ext.walks import LookupSlots
 from fastdht.engine.transport import Transport
 from fastdht.errors import ConfigError, DHTError, LookupFailed, NodeClosed
-from fastdht.lookup.machine import LookupState, Machine
+from fastdht.lookup.machine import LookupState
 from fastdht.stats import LookupReport
 from fastdht.types import Endpoint
 
@@ -51,7 +51,7 @@ class Engine:
         self.clock = clock
         self.is_closed = False
         self.lookups = LookupSlots(
-            core, self, clock, lookups, new_future=asyncio.Future, make_machine=Machine, make_report=LookupReport,
+            core, self, clock, lookups, new_future=asyncio.Future, make_report=LookupReport,
             make_failure=unanswered, make_endpoint=Endpoint.unpack, outcomes=OUTCOMES)
         self.batches = 0
         self.longest_batch_us = 0
