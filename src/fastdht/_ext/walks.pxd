@@ -21,7 +21,7 @@ cdef class LookupSlots:
     cdef readonly Core core
     cdef readonly object clock
     cdef object engine
-    cdef object make_report
+    cdef type report_class
     cdef object make_failure
     cdef object make_endpoint
     cdef tuple outcomes         # by the phase of machine.pxd that a lookup ends in
@@ -68,7 +68,10 @@ cdef class Walk:
     cdef list callers
     cdef list waiters                       # who iterate, and want any news
     cdef int64_t started_us
+    cdef int prepare(self, target, config, on_end) except -1
+    cdef bint open_branches(self, list slots, int method, seeds, bint is_fixed, bint noseed, bint scrape, bint is_read) except -1
     cdef int end_branch(self, Branch branch) except -1
+    cdef object future_of_end(self)
     cdef int end(self, LookupSlots slots) except -1
     cdef int collect(self, Branch branch) except -1
     cdef object outcome(self, LookupSlots slots)

@@ -3,6 +3,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
 from fastdht._ext.core import Core
+from fastdht._ext.findings import Findings
 
 _R = TypeVar("_R")
 
@@ -18,7 +19,7 @@ class LookupSlots:
         lookups: int,
         *,
         new_future: Callable[[], asyncio.Future[Any]],
-        make_report: Callable[[Any, str, int, Sequence[tuple[Any, ...]]], Any],
+        report_class: type[Findings],
         make_failure: Callable[[Any], Exception],
         make_endpoint: Callable[[bytes], Any],
         outcomes: tuple[str, ...],

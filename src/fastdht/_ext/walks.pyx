@@ -11,6 +11,12 @@ Memory is bounded by the peers a shortlist keeps.
 """
 cimport cython
 
+from fastdht._ext.findings cimport Findings
+
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        object (*tp_new)(PyTypeObject* cls, object arguments, void* keywords)
+
 cdef enum:
     CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
 
@@ -18,19 +24,18 @@ cdef enum:
 cdef class LookupSlots:
     """Who decides and who is told, for each of `lookups` slots of a core.
 
-    engine: has kick, add_reader and forget_reader. clock: gives µs. make_report(target, outcome, elapsed µs, results):
-    Findings. make_failure(report): what awaiting raises when nobody answered. make_endpoint(packed): what iterating
-    gives. outcomes: how a lookup ended, by the phase of machine.pxd. `now_us`: of the batch that is worked on, or was
+    engine: has kick, add_reader and forget_reader. clock: gives µs. report_class: of Findings. make_failure(report):
+    what awaiting raises when nobody answered. make_endpoint(packed): what iterating gives. outcomes: how a lookup ended, by the phase of machine.pxd. `now_us`: of the batch that is worked on, or was
     last.
     """
 
-    def __init__(self, Core core not None, engine, clock, int lookups, *, new_future, make_report, make_failure,
-                 make_endpoint, tuple outcomes not None):
+    def __init__(self, Core core not None, engine, clock, int lookups, *, new_future, type report_class not None,
+                 make_failure, make_endpoint, tuple outcomes not None):
         self.core = core
         self.engine = engine
         self.clock = clock
         self.new_future = new_future
-        self.make_report = make_report
+        self.report_class = report_class
         self.make_failure = make_failure
         self.make_endpoint = make_endpoint
         self.outcomes = outcomes
@@ -133,11 +138,15 @@ cdef class Walk:
     """One traversal and what it has found so far. `on_end(walk)` is called at its end, before who awaits it."""
 
     def __init__(self, target, config, on_end=None):
+        self.prepare(target, config, on_end)
+
+    cdef int prepare(self, target, config, on_end) except -1:
         self.target = target
         self.config = config
         self.on_end = on_end
         self.branches = []
         self.results = []
+        return 0
 
     def start(self, list slots not None, int method, seeds=(), *, bint is_fixed=False, bint noseed=False,
               bint scrape=False, bint is_read=False) -> bool:
@@ -146,6 +155,10 @@ cdef class Walk:
         `seeds` are compact endpoints, asked alone when `is_fixed`. `is_read`: on_outcome(outcome, clock) is called with
         each answer that holds more than nodes.
         """
+        return self.open_branches(slots, method, seeds, is_fixed, noseed, scrape, is_read)
+
+    cdef bint open_branches(self, list slots, int method, seeds, bint is_fixed, bint noseed, bint scrape,
+                            bint is_read) except -1:
         cdef LookupSlots each
         cdef Branch branch
         cdef LookupSlots first = slots[0]
@@ -197,7 +210,10 @@ cdef class Walk:
     cdef int end(self, LookupSlots slots) except -1:
         """Every branch has ended: make the report, and tell."""
         cdef int64_t ended_us = slots.clock() if self.is_cancelled else slots.now_us
-        self.report = slots.make_report(self.target, self.outcome(slots), ended_us - self.started_us, self.results)
+        cdef PyTypeObject* report_type = <PyTypeObject*>slots.report_class
+        cdef Findings report = report_type.tp_new(report_type, (), NULL)        # without __init__ and its arguments
+        report.fill(self.target, self.outcome(slots), ended_us - self.started_us, self.results)
+        self.report = report
         self.make_failure = slots.make_failure
         self.branches.clear()
         if self.registry is not None and self.registry.get(self.key) is self:
@@ -224,6 +240,9 @@ cdef class Walk:
 
     def ended(self):
         """A future of the report, or of the error that awaiting the lookup raises."""
+        return self.future_of_end()
+
+    cdef object future_of_end(self):
         future = self.new_future()
         if self.caller is None:
             self.caller = future
@@ -301,14 +320,18 @@ cdef class Walks:
             return walk
         if not self.slots:
             return None
-        walk = make_walk(target, config)
+        if make_walk is Walk:           # without its arguments' way through the interpreter
+            walk = Walk.__new__(Walk)
+            walk.prepare(target, config, None)
+        else:
+            walk = make_walk(target, config)
         seeds = ()
         for each in self.slots:
             if each.core.has_contacts():
                 break
         else:
             seeds = self.entries()
-        if not walk.start(self.slots, method, seeds, noseed=noseed, scrape=scrape, is_read=is_read):
+        if not walk.open_branches(self.slots, method, seeds, False, noseed, scrape, is_read):
             return None
         walk.registry, walk.key = self.running, key
         self.running[key] = walk
@@ -334,7 +357,7 @@ cdef class Handle:
         return cls
 
     def __await__(self):
-        return self.walk.ended().__await__()
+        return iter(self.walk.future_of_end())       # a future's __await__ by another name, which is a slot
 
     @property
     def report(self):

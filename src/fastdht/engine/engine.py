@@ -51,7 +51,7 @@ class Engine:
         self.clock = clock
         self.is_closed = False
         self.lookups = LookupSlots(
-            core, self, clock, lookups, new_future=asyncio.Future, make_report=LookupReport,
+            core, self, clock, lookups, new_future=asyncio.Future, report_class=LookupReport,
             make_failure=unanswered, make_endpoint=Endpoint.unpack, outcomes=OUTCOMES)
         self.batches = 0
         self.longest_batch_us = 0
