@@ -34,7 +34,6 @@ cdef class LookupSlots:
     cdef public int64_t now_us
     cdef int place(self, machine, owner, int method, target, config, int64_t now_us, seeds, bint noseed, bint is_fixed,
                    bint scrape, uint32_t reader) except -2
-    cdef uint8_t phase_of(self, uint32_t slot) noexcept
     cdef int load(self, config) except -1
     cdef tuple free(self, uint32_t slot)
 

@@ -5,6 +5,11 @@ from typing import Any, Generic, TypeVar
 from fastdht._ext.core import Core
 from fastdht._ext.findings import Findings
 
+LEFT_FIRST: int
+LEFT_EVENTS: int
+LEFT_TO_SEND: int
+LEFT_PUTS: int
+
 _R = TypeVar("_R")
 
 class LookupSlots:
@@ -29,6 +34,7 @@ class LookupSlots:
     @property
     def clock(self) -> Callable[[], int]: ...
     def step(self, now_us: int) -> None: ...
+    def turn(self, now_us: int, is_crowded: bool) -> int: ...
     def open(
         self, machine: Any | None, owner: Any, method: int, target: bytes, config: Any, seeds: Sequence[bytes]
     ) -> int: ...

@@ -12,10 +12,19 @@ Memory is bounded by the peers a shortlist keeps.
 cimport cython
 
 from fastdht._ext.findings cimport Findings
+from fastdht._ext.state cimport State
 
 cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         object (*tp_new)(PyTypeObject* cls, object arguments, void* keywords)
+
+cdef enum:                      # what a turn leaves to do
+    FIRST = 1                   # nothing has been done: events or callers come first
+    EVENTS = 2                  # events wait to be handed over
+    TO_SEND = 4                 # datagrams wait in the outbox
+    PUTS = 8                    # puts wait to be verified
+
+LEFT_FIRST, LEFT_EVENTS, LEFT_TO_SEND, LEFT_PUTS = FIRST, EVENTS, TO_SEND, PUTS
 
 cdef enum:
     CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
@@ -45,6 +54,21 @@ cdef class LookupSlots:
     def step(self, int64_t now_us) -> None:
         """Step each lookup that has changed."""
         self.core.step_lookups(self.owners, now_us, self.machines)
+
+    def turn(self, int64_t now_us, bint is_crowded) -> int:
+        """Do what time and the last batch demand, in one call: stalls, timeouts, steps. What is left, as bits of LEFT_*.
+
+        While events wait, or callers for a place (`is_crowded`), nothing is done: time may add to the former, and what
+        becomes free belongs to the latter.
+        """
+        cdef State state = self.core.state
+        if state.event_count or is_crowded:
+            return FIRST
+        self.core.advance(now_us)
+        if state.shortlists.dirty_count:
+            self.core.step_lookups(self.owners, now_us, self.machines)
+        return ((EVENTS if state.event_count else 0) | (TO_SEND if state.outbox.count else 0)
+                | (PUTS if state.has_table and state.parked.waiting_count else 0))
 
     def open(self, machine, owner, int method, target, config, seeds) -> int:
         """Start a lookup that `machine` decides, or the built-in policy if None; `owner` is told of its end.
@@ -90,9 +114,6 @@ cdef class LookupSlots:
         self.config = config
         return 0
 
-    cdef uint8_t phase_of(self, uint32_t slot) noexcept:
-        return self.core.state.shortlists.lists[slot].phase
-
     cdef tuple free(self, uint32_t slot):
         self.machines[slot] = self.owners[slot] = None
         return self.core.finish_lookup(slot, CLOSEST_KEPT)
@@ -128,7 +149,7 @@ cdef class Branch:
             self.slots.engine.forget_reader(self.reader)
         if walk.found is not None:
             walk.collect(self)
-        self.phase = self.slots.phase_of(self.slot)
+        self.phase = self.slots.core.state.shortlists.lists[self.slot].phase
         walk.results.append(self.slots.free(self.slot))
         return walk.end_branch(self)
 
