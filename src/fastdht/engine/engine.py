@@ -216,7 +216,7 @@ class Engine:
         return left
 
     def _turn_apart(self, now: int) -> int:
-        """A turn while events or callers wait: first before time adds more, and a step ends the lookup they belong to."""
+        """A turn while events or callers wait: served before time adds more, or a step ends what they belong to."""
         self._hand_over()
         self.core.advance(now)
         self._ask_waiting()
