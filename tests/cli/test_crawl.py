@@ -42,7 +42,10 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     ("--rate", "0"), ("--rate", "fast"), ("--zone", "zz/4"), ("--passes", "3"), ("--depth", "deep"), ("censu",),
     ("--bootstrap", "nowhere"), ("--allow-net", "127.0.0.0/33"), ("--rate", "max", *NOBODY), ("--bootstrap", "none"),
     ("--format", "csv"), ("--bind", "example.org:1"), ("--nonsense",), ("verify",),
-    ("verify", "/nonexistent", "--truth", "x"),
+    ("verify", "/nonexistent", "--truth", "x"), ("--zones", "3"), ("--zones", "0"), ("--exclude", "/nonexistent"),
+    ("--max-disk", "much"), ("--max-nodes", "0"), ("--time", "soon"), ("--workers", "2"), ("--workers", "0"),
+    ("--scheduler", "tcp://127.0.0.1:9"), ("--new-endpoints-per-minute", "0"), ("resume", "/nonexistent"), ("merge",),
+    ("merge", "/tmp"), ("resume", "/"), ("merge", "/", "--out", "x.sqlite"),
 ])
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> None:
     code, output, errors = run(*arguments)
@@ -100,8 +103,41 @@ def test_interrupted_census_ends_with_what_it_found(network: tuple[str, Path], t
     assert process.returncode == 0
     assert (result["complete"], result["reason"]) == (False, "stopped before its end")
     assert json.loads((out / "crawl.json").read_text())["state"] == "partial"
-    rows = [line for path in out.glob("parts/nodes/*.jsonl") for line in path.read_text().splitlines()]
+    rows = [line for path in out.glob("parts/nodes/*/*.jsonl") for line in path.read_text().splitlines()]
     assert len(rows) == result["found"] > 0
+
+
+def test_interrupted_census_is_resumed_and_merged(network: tuple[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "crawl"
+    code, output, _ = run("--rate", "500", *ALLOW, "--bootstrap", network[0], "--out", str(out), "--format", "jsonl",
+                          "--max-nodes", "300", "--contact", "https://example.org/crawl", "--json")
+    assert (code, json.loads(output.splitlines()[-1])["reason"]) == (0, "300 nodes were found")
+    code, output, errors = run("resume", str(out), "--rate", "5000", "--json")
+    assert code == 0, errors
+    result = json.loads(output.splitlines()[-1])
+    assert (result["found"], result["complete"]) == (1000, True)
+    note = json.loads((out / "crawl.json").read_text())
+    assert (note["state"], note["reason"], note["contact"]) == ("complete", "", "https://example.org/crawl")
+    code, output, errors = run("merge", str(out), "--out", str(tmp_path / "all.sqlite"))
+    assert (code, output) == (0, f"{tmp_path / 'all.sqlite'}: 1,000 nodes\n"), errors
+    assert run("merge", str(out), "--out", str(tmp_path / "all.sqlite"))[0] == 2
+
+
+def test_dry_run_sends_nothing_and_knows_the_limits(tmp_path: Path) -> None:
+    code, output, errors = run("--dry-run", "--nat-friendly", "--expect", "1000000", "--out", str(tmp_path / "out"),
+                               "--json")
+    assert (code, errors) == (0, "")
+    assert json.loads(output)["minutes"] == pytest.approx(3_470_000 / 200 / 60, rel=1e-3)
+    code, output, _ = run("--dry-run", "--new-endpoints-per-minute", "600", "--expect", "1000", "--json")
+    assert json.loads(output)["minutes"] == pytest.approx(3470 / 10 / 60, rel=1e-3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_list_with_a_line_that_is_no_address_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("10.0.0.0/8\nexample.org\n")
+    code, output, errors = run(*NOBODY, "--exclude", str(tmp_path / "list"))
+    assert (code, output, len(errors.splitlines())) == (2, "", 1)
+    assert "line 2" in errors
 
 
 def test_silent_bootstrap_is_a_failure_in_one_line(tmp_path: Path) -> None:

@@ -168,6 +168,21 @@ def test_lookup_when_it_hears_of_more_than_it_keeps_then_the_closer_ones_still_c
     assert closest_ids(kit, slot) == [contact.id for contact in network[:-9:-1]]
 
 
+def test_lookup_when_a_seed_not_yet_asked_is_named_then_it_is_asked_in_its_place():
+    """Seeds are known by address alone and stand last, though one of them may be the closest of all."""
+    kit = Kit()
+    network = builders.closest(builders.contacts(20, first=10), builders.node_id(77), 20)
+    by_endpoint = {contact.endpoint: contact for contact in network}
+    owner = Owner(alpha=2)
+    slot, owners = open_lookup(kit, owner, seeds=[contact.endpoint.pack() for contact in network[10:] + network[:10]])
+    while "finished" not in owner.told:
+        for query, target in kit.outgoing():
+            kit.send(builders.reply(by_endpoint[target].id, query["tid"], nodes=network[:8], token=b"tok"), target)
+        kit.core.check_invariants()
+        kit.core.step_lookups(owners, kit.now)
+    assert closest_ids(kit, slot)[:8] == [contact.id for contact in network[:8]]
+
+
 def test_lookup_when_values_come_then_each_peer_is_handed_over_once():
     kit = Kit()
     owner = Owner()

@@ -63,6 +63,7 @@ cdef struct Shortlist:
     uint32_t generation
     uint32_t reader             # the caller who gets answers that hold more than nodes; 0: nobody
     uint32_t count              # candidates in use
+    uint32_t unnamed            # of them without an id
     uint32_t in_flight
     uint32_t queries
     uint32_t responses

@@ -42,6 +42,8 @@ cdef bint add_candidate(Shortlist* shortlist, const Contact* contact, bint has_i
     cdef Candidate* candidate
     if place >= MAX_CANDIDATES or (has_id and is_known_id(shortlist, place, &distance)):
         return False
+    if has_id and shortlist.unnamed and name_seed(shortlist, &contact.endpoint, contact.id):
+        return True
     if holds_subnet(shortlist, mark) and is_refused(shortlist, &contact.endpoint, mark):
         return False
     index = take_place(shortlist, place)
@@ -57,6 +59,7 @@ cdef bint add_candidate(Shortlist* shortlist, const Contact* contact, bint has_i
     candidate.rtt_us = 0
     shortlist.state[index] = CANDIDATE_FRESH
     shortlist.nearness[index] = distance.high
+    shortlist.unnamed += not has_id
     shortlist.subnet_mark[index] = mark
     shortlist.subnets[subnet_bit(mark) >> 6] |= <uint64_t>1 << (subnet_bit(mark) & 63)
     if has_id:
@@ -144,6 +147,7 @@ cdef uint32_t take_place(Shortlist* shortlist, uint32_t place) noexcept nogil:  
     for i in range(MAX_CANDIDATES, place, -1):
         index = shortlist.order[i - 1]
         if shortlist.state[index] == CANDIDATE_FRESH:
+            shortlist.unnamed -= not shortlist.candidates[index].has_id
             memmove(&shortlist.order[i - 1], &shortlist.order[i], MAX_CANDIDATES - i)
             return index
     return NO_CANDIDATE
@@ -168,12 +172,13 @@ cdef void pack_candidate(const Shortlist* shortlist, uint32_t index, PackedClose
 
 
 cdef void learn_id(Shortlist* shortlist, uint32_t index, const uint8_t* node_id) noexcept nogil:  # R0
-    """A host asked by address alone has said who it is: it moves to its place in the order."""
+    """A host known by address alone has an id now: it moves to its place in the order."""
     cdef Candidate* candidate = &shortlist.candidates[index]
     cdef Distance distance
     cdef uint32_t i
     memcpy(candidate.id, node_id, ID_SIZE)
     candidate.has_id = True
+    shortlist.unnamed -= 1
     distance = distance_between(node_id, shortlist.target)
     for i in range(shortlist.count):
         if shortlist.order[i] == index:
@@ -185,3 +190,14 @@ cdef void learn_id(Shortlist* shortlist, uint32_t index, const uint8_t* node_id)
     shortlist.nearness[index] = distance.high
     mark_known(shortlist, index)
     place_candidate(shortlist, index, i)
+
+
+cdef bint name_seed(Shortlist* shortlist, const Endpoint* endpoint, const uint8_t* node_id) noexcept nogil:  # R0
+    """Whether a host given by address alone, and not asked yet, is the one named: it may be the closest of all."""
+    cdef uint32_t i
+    for i in range(shortlist.count):
+        if (not shortlist.candidates[i].has_id and shortlist.state[i] == CANDIDATE_FRESH
+                and same_endpoint(&shortlist.candidates[i].endpoint, endpoint)):
+            learn_id(shortlist, i, node_id)
+            return True
+    return False

@@ -52,7 +52,7 @@ COMMANDS = {
 }
 # What an optional module comes with.
 EXTRAS = {"pyarrow": "crawl", "jinja2": "report", "matplotlib": "report", "dns": "pkarr", "nacl": "nacl",
-          "prometheus_client": "metrics"}
+          "prometheus_client": "metrics", "distributed": "dask", "duckdb": "duckdb"}
 
 
 class CommandLine(click.Group):

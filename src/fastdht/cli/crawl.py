@@ -5,48 +5,35 @@ stderr, results to stdout; Ctrl-C ends a crawl with what it has found.
 """
 from __future__ import annotations
 
-import asyncio
 import difflib
-import gc
 import os
-import shlex
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fastdht import __version__
+from fastdht.cli.crawl_census import Rate, census, merge, resume
 from fastdht.cli.crawl_harvest import harvest
 from fastdht.cli.crawl_metadata import metadata
+from fastdht.cli.crawl_monitor import monitor
 from fastdht.cli.crawl_peers import peers
-from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, ZONE, HostPort
-from fastdht.cli.progress import open_display
-from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
-from fastdht.cli.run import run_async
+from fastdht.cli.params import HostPort
+from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary
 from fastdht.config import public_bootstrap
-from fastdht.crawl.crawler import DEPTHS, Crawl, CrawlConfig, as_plain
-from fastdht.crawl.records import FORMATS, NODE_COLUMNS, CrawlResult, Progress
+from fastdht.crawl.crawler import CrawlConfig
 from fastdht.crawl.sinks import (
-    DirectorySink,
-    NullSink,
-    Sink,
-    StreamSink,
     has_parquet,
-    prepare_directory,
     write_json,
 )
-from fastdht.crawl.timeline import Timeline
 from fastdht.crawl.verify import verify as compare
 from fastdht.crawl.verify_harvest import is_harvest
 from fastdht.crawl.zones import Zone
 from fastdht.errors import DHTError
 from fastdht.types import Endpoint
 
-UNLIMITED = "max"
-STREAM = "-"
-LAYOUT = 1              # of the output directory; raised when a reader must know
+__all__ = ["LAYOUT", "Rate", "choose_format", "crawl", "finish_note", "make_config"]
+
+LAYOUT = 1              # of a directory whose tables are flat: parts/TABLE/part-N
 
 
 class Modes(click.Group):
@@ -67,76 +54,19 @@ class Modes(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class Rate(click.ParamType):  # type: ignore[type-arg]     # generic only since click 8.3
-    """Packets per second, or `max`: 0."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return 0.0 if value == UNLIMITED else RATE.convert(value, param, ctx)
-
-
 @click.group(cls=Modes)
 def crawl() -> None:
     """Enumerate the nodes of a network, or check such a crawl. The default mode is census."""
 
 
-@crawl.command()
-@click.option("--depth", type=click.Choice(DEPTHS), default="standard", show_default=True,
-              help="fast: one question a contact; standard: two, and some retries; exhaustive: every bucket. "
-                   "random and own are poor on purpose: they check a network against theory.")
-@click.option("--zone", type=ZONE, default=None, help="Only ids with this prefix, as in a4/6.")
-@click.option("--passes", type=click.IntRange(1, 2), default=1, show_default=True,
-              help="2: crawl twice independently, and report the union.")
-@click.option("--rate", type=Rate(), default=2000.0, show_default=True,
-              help="Packets per second; max (only with --allow-net): as fast as this machine can.")
-@click.option("--max-inflight", type=click.IntRange(0, 131_072), default=0,
-              help="Queries out at a time that are not late. Default: from the rate and the round-trip times.")
-@click.option("--per-ip", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
-              help="Packets per second to one address, 4 at once; 0 lifts it. More wait, none are dropped.")
-@click.option("--timeout", type=DURATION, default=None, help="When a query is given up. Default: 1 to 10 s, as needed.")
-@click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
-@click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
-              help="HOST:PORT,… to start from, or public.")
-@click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0",
-              help="Local address; an IPv6 one crawls IPv6.")
-@click.option("--max-contacts", type=click.IntRange(1, 200_000_000), default=16_000_000, show_default=True,
-              help="Contacts to remember; beyond it the crawl is incomplete.")
-@click.option("--out", type=click.Path(path_type=Path, allow_dash=True), default=None,
-              help="Directory for the results, new or empty; - for JSON lines on stdout.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
-              help="Of the nodes in --out. Default: parquet where pyarrow is installed.")
-@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices of a crawl.")
-@click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
-def census(rate: float, allow_net: tuple[str, ...], out: Path | None, format_: str | None, as_json: bool,
-           **options: Any) -> None:
-    """Find every node that answers: its address, id, round-trip time and client.
-
-    Asks each contact what the depth says and no more, says that it is read-only (BEP 43), and stores nothing.
-    """
-    if rate == 0 and not allow_net:
-        raise click.UsageError("--rate max floods whoever is crawled; it needs --allow-net, for a network of your own")
-    config = make_config(rate, allow_net, **options)
-    folder = out if out is not None and str(out) != STREAM else None
-    format_ = choose_format(format_) if folder is not None else "jsonl"
-    sink = open_sink(out, format_)
-    result = run_census(config, sink, folder, format_)
-    if as_json:
-        emit_json(result.as_dict())
-    elif str(out) != STREAM:
-        print_summary("Census" if result.complete else f"Census, incomplete: {result.reason}", summarise(result))
-    if not result.answered and not result.reason.startswith("stopped"):
-        raise DHTError(f"{result.reason}: asked {', '.join(config.bootstrap)}")
-
-
 def make_config(rate: float, allow_net: tuple[str, ...], *, bootstrap: str | tuple[HostPort, ...], bind: Endpoint,
                 depth: str, zone: Any, passes: int, max_inflight: int, per_ip: float, timeout: float | None,
-                max_contacts: int, seed: int | None) -> CrawlConfig:
+                max_contacts: int, seed: int | None, **limits: Any) -> CrawlConfig:
     return CrawlConfig(
         bootstrap=bootstrap_names(bootstrap), bind=bind, allow_net=allow_net, depth=depth,
         zone=Zone(*zone) if zone else Zone(), passes=passes, rate=rate, max_in_flight=max_inflight,
         per_ip_rate=per_ip, timeout_s=timeout or 0.0, max_contacts=max_contacts,
-        seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed)
+        seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed, **limits)
 
 
 def bootstrap_names(bootstrap: str | tuple[HostPort, ...]) -> tuple[str, ...]:
@@ -158,35 +88,6 @@ def choose_format(wanted: str | None) -> str:
     return wanted or "parquet"
 
 
-def open_sink(out: Path | None, format_: str) -> Sink:
-    if out is None:
-        return NullSink()
-    if str(out) == STREAM:
-        return StreamSink(sys.stdout.buffer)
-    prepare_directory(out)
-    return DirectorySink(out, format_)
-
-
-def run_census(config: CrawlConfig, sink: Sink, folder: Path | None, format_: str) -> CrawlResult:
-    """Crawl, keeping crawl.json and summary.json of the folder true to what happened."""
-    note = {"layout": LAYOUT, "version": __version__, "id": os.urandom(16).hex(), "seed": config.seed,
-            "format": format_, "command": shlex.join(["fastdht", *sys.argv[1:]]), "config": as_plain(config),
-            "nodes": {column.name: f"{column.kind}: {column.meaning}" for column in NODE_COLUMNS}}
-    if folder is not None:
-        write_json(folder / "crawl.json", {"state": "running", **note})
-    state = "failed"
-    try:
-        with Timeline(folder) as timeline:
-            result = run_async(crawl_until_signal(config, sink, timeline))
-        state = "complete" if result.complete else "partial" if result.answered else "failed"
-        if folder is not None:
-            write_json(folder / "summary.json", result.as_dict())
-    finally:
-        if folder is not None:
-            finish_note(folder, {"state": state, **note}, state)
-    return result
-
-
 def finish_note(folder: Path, note: dict[str, Any], state: str) -> None:
     """Write the last crawl.json; where the crawl has failed already, its own error is the one to report."""
     try:
@@ -194,41 +95,6 @@ def finish_note(folder: Path, note: dict[str, Any], state: str) -> None:
     except DHTError:
         if state != "failed":
             raise
-
-
-async def crawl_until_signal(config: CrawlConfig, sink: Sink, timeline: Timeline) -> CrawlResult:
-    gc.freeze()         # what start-up made stays; without it each full collection would pause the loop
-    loop = asyncio.get_running_loop()
-    with open_display() as display:
-        def show(progress: Progress) -> None:
-            timeline.add(progress)
-            display.show(progress)
-
-        running = Crawl(config, sink, on_progress=show)
-
-        def stop() -> None:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)      # the second Ctrl-C ends the process
-            running.stop()
-
-        if sys.platform != "win32":
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop)
-        return await running.run()
-
-
-def summarise(result: CrawlResult) -> list[Row]:
-    filtered = ", ".join(f"{name} {count(number)}" for name, number in result.filtered.items())
-    return [
-        Row("found", count(result.found), f"of {count(result.contacts)} contacts"),
-        Row("sent", count(result.sent), f"{result.msgs_per_found:.2f} per found node"),
-        Row("answered", percent(result.answered / max(result.sent, 1)), f"{count(result.timeouts)} timed out"),
-        Row("rate", f"{count(result.rpc_per_s)}/s", f"{count(result.found_per_s)} nodes found per second"),
-        Row("most to one address", count(result.max_packets_per_ip), "packets"),
-        Row("lost in the kernel", count(result.kernel_drops), "datagrams"),
-        Row("not counted", count(sum(result.filtered.values())), filtered),
-        Row("time", seconds(result.elapsed_s)),
-    ]
 
 
 @crawl.command()
@@ -271,6 +137,10 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     ])
 
 
+crawl.add_command(census)
 crawl.add_command(harvest)
+crawl.add_command(merge)
 crawl.add_command(metadata)
+crawl.add_command(monitor)
 crawl.add_command(peers)
+crawl.add_command(resume)

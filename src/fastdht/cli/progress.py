@@ -67,4 +67,6 @@ def describe(progress: Progress) -> str:
         f"in flight {count(progress.in_flight)}",
         f"drops {count(progress.kernel_drops)}",
     ]
+    if progress.zone:
+        parts.insert(1, f"zone {progress.zone}")
     return (f"pass {progress.pass_number} | " if progress.pass_number > 1 else "") + " | ".join(parts)

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.frontier import FILTER_NAMES, Frontier
 from fastdht._ext.ids import random_id
 from fastdht._ext.ledger import Ledger
-from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig
+from fastdht.crawl.checkpoint import Saved, Saver
 from fastdht.crawl.harvest import SampleKeeper
 from fastdht.crawl.pace import PACE_US, Pace, Signals
 from fastdht.crawl.records import CrawlResult, Progress
+from fastdht.crawl.settings import DEPTHS, CrawlConfig, as_plain
 from fastdht.crawl.sinks import NullSink, Sink
-from fastdht.crawl.zones import Zone
 from fastdht.engine.clock import monotonic_us, thread_busy_us
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
@@ -31,7 +30,8 @@ from fastdht.engine.transport import Transport, open_transport
 from fastdht.errors import ConfigError
 from fastdht.types import Endpoint
 
-DEPTHS = ("fast", "standard", "exhaustive", "random", "own")    # in the order of _ext/questions.pxd
+__all__ = ["DEPTHS", "Crawl", "CrawlConfig", "as_plain"]
+
 TRANSACTIONS = 131_072
 FIRST_SLOTS = 10 << 18      # of the seen set: 27 MB, room for 2.1 million contacts before it grows
 ADDRESS_CELLS = 1 << 20
@@ -42,7 +42,8 @@ BLOCK_US = 1_000_000        # … or what there is after a second
 WRITES_AHEAD = 4            # blocks handed to the writer and not yet written
 PROGRESS_US = 500_000
 SECRET_SIZE = 96
-ANY_ADDRESS = Endpoint("0.0.0.0", 0)
+NOT_IN_THE_FRONTIER = ("sent", "filtered_reflected", "kernel_drops")     # totals that a saved frontier does not keep
+STOPPED = "stopped before its end"
 
 
 def open_crawl_transport(bind: Endpoint) -> Transport:
@@ -50,70 +51,38 @@ def open_crawl_transport(bind: Endpoint) -> Transport:
     return open_transport(bind, probe_mtu=True)
 
 
-@dataclass(frozen=True, slots=True)
-class CrawlConfig:
-    """What to crawl and how. Raises ConfigError."""
+def pass_seed(config: CrawlConfig, number: int) -> int:
+    return (config.seed + 0x9E3779B97F4A7C15 * number) & 0xFFFFFFFFFFFFFFFF
 
-    bootstrap: tuple[str, ...]              # host:port
-    bind: Endpoint = ANY_ADDRESS            # its family is the family crawled
-    allow_net: tuple[str, ...] = ()         # CIDR ranges that count as public
-    blocklist: Blocklist | None = None      # addresses that are neither asked nor heard
-    depth: str = "standard"
-    zone: Zone = field(default_factory=Zone)
-    passes: int = 1
-    rate: float = 2000.0                    # packets/s; 0: no limit
-    max_in_flight: int = 0                  # 0: from the rate and the round-trip times
-    per_ip_rate: float = 1.0                # packets/s to one address; 0: no limit
-    per_ip_burst: int = 4
-    crowd_wait_s: float = 10.0              # how long addresses with many contacts may keep the crawl going alone
-    timeout_s: float = 0.0                  # 0: from the round-trip times, 1 to 10 s
-    max_contacts: int = 16_000_000          # 37 to 60 bytes each, taken as they come
-    retry_share: float = 0.45               # retries of silent contacts per found node (standard, one pass)
-    retry_referrers: int = 3                # of contacts that so many replies named
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        if self.depth not in DEPTHS:
-            raise ConfigError(f"depth is {self.depth!r}; one of {', '.join(DEPTHS)}")
-        if self.passes not in (1, 2):
-            raise ConfigError(f"passes is {self.passes}; 1 or 2")
-        if min(self.rate, self.per_ip_rate, self.timeout_s, self.max_in_flight, self.crowd_wait_s) < 0:
-            raise ConfigError("a rate, a wait, a timeout and a window cannot be negative")
-        if not 1 <= self.per_ip_burst <= 1000:
-            raise ConfigError(f"per_ip_burst is {self.per_ip_burst}; 1 to 1000")
-        if not 1 <= self.max_contacts <= 200_000_000:
-            raise ConfigError(f"max_contacts is {self.max_contacts}; 1 to 200,000,000")
-        if not self.bootstrap:
-            raise ConfigError("no bootstrap host; a crawl must start somewhere")
-
-    @property
-    def family(self) -> Literal[4, 6]:
-        return 6 if self.bind.is_ipv6 else 4
+def make_frontier(config: CrawlConfig, number: int, previous: Frontier | None, ledger: Ledger | None) -> Frontier:
+    seed = pass_seed(config, number)
+    return Frontier(
+        random_id(seed), AddressFilter(config.allow_net, config.blocklist.ranges if config.blocklist else None),
+        row_capacity=TRANSACTIONS, previous=previous, ledger=ledger,
+        depth=DEPTHS.index(config.depth), seed=seed, families=2 if config.family == 6 else 1,
+        max_contacts=config.max_contacts, slots=min(FIRST_SLOTS, max(64, 2 * config.max_contacts)),
+        rate=config.rate, zone=config.zone.prefix, zone_bits=config.zone.bits, address_rate=config.per_ip_rate,
+        address_burst=config.per_ip_burst, address_cells=ADDRESS_CELLS,
+        retry_share=config.retry_share if config.passes == 1 else 0.0,      # a second pass buys more than retries
+        retry_referrers=config.retry_referrers)
 
 
 class Pass:
-    """One pass: its core, frontier, engine and pace."""
+    """One pass: its core, frontier, engine and pace; `before` are the totals of what is continued."""
 
-    def __init__(self, config: CrawlConfig, number: int, previous: Frontier | None, clock: Callable[[], int],
-                 busy_clock: Callable[[], int], transport: Callable[[Endpoint], Transport],
-                 ledger: Ledger | None = None) -> None:
-        seed = (config.seed + 0x9E3779B97F4A7C15 * number) & 0xFFFFFFFFFFFFFFFF
-        own_id = random_id(seed)
+    def __init__(self, config: CrawlConfig, number: int, frontier: Frontier, before: Mapping[str, int],
+                 clock: Callable[[], int], busy_clock: Callable[[], int],
+                 transport: Callable[[Endpoint], Transport]) -> None:
+        seed = pass_seed(config, number)
         self.number = number
         self.paced_us = 0
         self.late_us = 0
+        self.frontier = frontier
+        self._before = before
         self._busy_clock = busy_clock
-        self.frontier = Frontier(
-            own_id, AddressFilter(config.allow_net, config.blocklist.ranges if config.blocklist else None),
-            row_capacity=TRANSACTIONS, previous=previous, ledger=ledger,
-            depth=DEPTHS.index(config.depth), seed=seed, families=2 if config.family == 6 else 1,
-            max_contacts=config.max_contacts, slots=min(FIRST_SLOTS, max(64, 2 * config.max_contacts)),
-            rate=config.rate, zone=config.zone.prefix, zone_bits=config.zone.bits, address_rate=config.per_ip_rate,
-            address_burst=config.per_ip_burst, address_cells=ADDRESS_CELLS,
-            retry_share=config.retry_share if config.passes == 1 else 0.0,  # a second pass buys more than retries
-            retry_referrers=config.retry_referrers)
         core_config = CoreConfig.crawl(config.family, allowed_nets=config.allow_net, blocklist=config.blocklist)
-        self.core = Core(core_config, own_id, os.urandom(SECRET_SIZE), seed, self.frontier)
+        self.core = Core(core_config, random_id(seed), os.urandom(SECRET_SIZE), seed, self.frontier)
         self.transport = transport(config.bind)
         self.engine = Engine(self.core, self.transport, clock)
         timeout_us = int(config.timeout_s * SECOND_US) or None
@@ -152,6 +121,8 @@ class Pass:
         totals["sent"] = core["sent_queries"]
         totals["filtered_reflected"] = core["drop_own_id"]      # the core drops what carries our id
         totals["kernel_drops"] = self.transport.counters().get("kernel_drops", 0)
+        for name in NOT_IN_THE_FRONTIER:
+            totals[name] += self._before.get(name, 0)
         return totals
 
 
@@ -159,17 +130,25 @@ class Crawl:
     """One crawl: `await run()` once; `stop()` ends it early with what was found.
 
     `sink` takes the rows (without one they are only counted); `on_progress` is called twice a second. With `samples`
-    it is a harvest: each node is asked for samples of its infohashes once, where the keeper's ledger allows.
+    it is a harvest: each node is asked for samples of its infohashes once, where the keeper's ledger allows. `saver`
+    keeps what is needed to go on after a crash; `saved` is where an earlier attempt left off. `disk_used` tells the
+    bytes that the results take.
     """
 
     def __init__(self, config: CrawlConfig, sink: Sink | None = None, *, samples: SampleKeeper | None = None,
-                 on_progress: Callable[[Progress], None] | None = None, clock: Callable[[], int] = monotonic_us,
+                 on_progress: Callable[[Progress], None] | None = None, saver: Saver | None = None,
+                 saved: Saved | None = None, disk_used: Callable[[], int] = lambda: 0,
+                 clock: Callable[[], int] = monotonic_us,
                  busy_clock: Callable[[], int] = thread_busy_us,
                  transport: Callable[[Endpoint], Transport] = open_crawl_transport) -> None:
         self.config = config
         self.is_stopped = False
         if samples is not None and (config.depth != "standard" or config.passes != 1):
             raise ConfigError(f"a harvest of depth {config.depth}, {config.passes} passes; only standard, 1 pass")
+        self._stop_reason = STOPPED
+        self._saver = saver
+        self._saved = saved
+        self._disk_used = disk_used
         self._sink = sink or NullSink()
         self._samples = samples
         self._on_progress = on_progress
@@ -185,13 +164,14 @@ class Crawl:
         self._writes: list[asyncio.Future[None]] = []
         self._reported = (0, 0, 0)      # time, sent and found at the last report
 
-    def stop(self) -> None:
+    def stop(self, reason: str = STOPPED) -> None:
         """End soon; what has been found is written. May be called from a signal handler of the loop."""
-        self.is_stopped = True
+        if not self.is_stopped:
+            self.is_stopped, self._stop_reason = True, reason
 
     async def run(self) -> CrawlResult:
         """Crawl to the end; raises ConfigError (no seed, no socket), PersistError (disk)."""
-        self._started_us = self._clock()
+        self._started_us = self._clock() - int((self._saved.elapsed_s if self._saved else 0) * SECOND_US)
         seeds = await HostList(self.config.bootstrap)(self.config.family)
         if not seeds:
             raise ConfigError(f"no IPv{self.config.family} address for {', '.join(self.config.bootstrap)}")
@@ -213,23 +193,35 @@ class Crawl:
     async def _run_passes(self, seeds: bytes, writer: ThreadPoolExecutor) -> None:
         previous = None
         for number in range(self.config.passes):
-            current = Pass(self.config, number, previous, self._clock, self._busy_clock, self._open_transport,
-                           self._samples.ledger if self._samples is not None else None)
-            self._pass = current
-            try:
-                current.frontier.offer(seeds, self.config.family)
-                await asyncio.get_running_loop().run_in_executor(writer, current.frontier.make_ready)
-                current.engine.start()
-                await self._drive(current, writer)
-            finally:
-                self._passes.append(current.totals())
-                self._pass = None
-                current.engine.close()
-            most = await asyncio.get_running_loop().run_in_executor(writer, current.frontier.max_packets_per_address)
-            self._packets_per_ip += most
-            previous = current.frontier
+            saved = self._saved.passes[number] if self._saved and number < len(self._saved.passes) else None
+            frontier = make_frontier(self.config, number, previous, self._samples.ledger if self._samples else None)
+            if saved is not None and self._saved is not None:
+                await self._in_thread(writer, self._saved.load, number, frontier)
+            if saved is not None and saved["is_done"]:
+                self._passes.append(saved["totals"])
+            else:
+                await self._run_pass(number, frontier, saved["totals"] if saved else {}, seeds, writer)
+            self._packets_per_ip += await self._in_thread(writer, frontier.max_packets_per_address)
+            previous = frontier
             if self.is_stopped:
                 return
+
+    async def _run_pass(self, number: int, frontier: Frontier, before: Mapping[str, int], seeds: bytes,
+                        writer: ThreadPoolExecutor) -> None:
+        current = Pass(self.config, number, frontier, before, self._clock, self._busy_clock, self._open_transport)
+        self._pass = current
+        try:
+            frontier.offer(seeds, self.config.family)
+            await self._in_thread(writer, frontier.make_ready)
+            current.engine.start()
+            await self._drive(current, writer)
+        finally:
+            self._passes.append(current.totals())
+            self._pass = None
+            current.engine.close()
+
+    async def _in_thread(self, writer: ThreadPoolExecutor, task: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(writer, task, *arguments)
 
     async def _drive(self, current: Pass, writer: ThreadPoolExecutor) -> None:
         last_us = self._clock()
@@ -248,11 +240,48 @@ class Crawl:
             is_due = waiting >= BLOCK_ROWS or now_us - self._taken_us >= BLOCK_US
             if is_due and len(self._writes) < WRITES_AHEAD:
                 self._take_rows(current.frontier, writer, now_us)
+            self._save(current, writer, now_us)
             current.tick(now_us, late_us)
             self._report(now_us)
+            self._check_limits(now_us)
             last_us = now_us
         await asyncio.gather(*self._writes)
         self._take_rows(current.frontier, writer, self._clock())
+        if self._saver is not None and not self._is_all_done(current):
+            self._finish_saving(current, writer, self._clock(), not self.is_stopped)
+
+    def _is_all_done(self, current: Pass) -> bool:
+        """Whether nothing is left for another attempt."""
+        return current.number + 1 == self.config.passes and not self._reason(*self._outcome())
+
+    def _save(self, current: Pass, writer: ThreadPoolExecutor, now_us: int) -> None:
+        if self._saver is None or len(self._writes) >= WRITES_AHEAD:
+            return
+        if self._saver.tick(current.frontier, self.config.family, now_us, self._submitter(writer)):
+            self._take_rows(current.frontier, writer, now_us)
+            self._finish_saving(current, writer, now_us, False)
+
+    def _finish_saving(self, current: Pass, writer: ThreadPoolExecutor, now_us: int, is_pass_done: bool) -> None:
+        assert self._saver is not None
+        answered, elapsed_s = self.totals("answered")[0], (now_us - self._started_us) / SECOND_US
+        values = {"answered": answered, "elapsed_s": elapsed_s, "pass": {"totals": current.totals()}}
+        self._saver.finish(current.frontier, self.config.family, now_us, values, is_pass_done,
+                           self._submitter(writer))
+
+    def _submitter(self, writer: ThreadPoolExecutor) -> Callable[..., None]:
+        def submit(task: Callable[..., Any], *arguments: Any) -> None:
+            self._writes.append(asyncio.get_running_loop().run_in_executor(writer, task, *arguments))
+
+        return submit
+
+    def _check_limits(self, now_us: int) -> None:
+        config = self.config
+        if config.time_s and now_us - self._started_us >= config.time_s * SECOND_US:
+            self.stop(f"its {config.time_s:g} s were over")
+        if config.max_nodes and self.totals("found")[0] >= config.max_nodes:
+            self.stop(f"{config.max_nodes} nodes were found")
+        if config.max_disk and self._disk_used() >= config.max_disk:
+            self.stop(f"the results took {config.max_disk} bytes")
 
     def _reap(self) -> None:
         """Forget the writes that are done; raises what the writer raised."""
@@ -263,7 +292,9 @@ class Crawl:
     def _take_rows(self, frontier: Frontier, writer: ThreadPoolExecutor, now_us: int) -> None:
         self._taken_us = now_us
         blocks = frontier.take_found(), frontier.take_samples() if self._samples is not None else b""
-        self._writes.append(asyncio.get_running_loop().run_in_executor(writer, self._write, *blocks, now_us))
+        if self._saver is not None:
+            self._saver.keep_rows(blocks[0])
+        self._submitter(writer)(self._write, *blocks, now_us)
 
     def _write(self, found: bytes, samples: bytes, now_us: int) -> None:
         self._sink.write(found, now_us)
@@ -292,7 +323,7 @@ class Crawl:
     def _summarize(self) -> CrawlResult:
         elapsed = max((self._clock() - self._started_us) / SECOND_US, 1e-6)
         found, sent, answered, timeouts, drops = self.totals("found", "sent", "answered", "timeouts", "kernel_drops")
-        filtered = {name: count for name in FILTER_NAMES if (count := self.totals(f"filtered_{name}")[0])}
+        _, filtered = self._outcome()
         reason = self._reason(answered, filtered)
         zone = self.config.zone
         return CrawlResult(
@@ -305,20 +336,17 @@ class Crawl:
             found_twice=self.totals("found_before")[0], not_asked=self.totals("not_asked")[0],
             longest_pause_ms=self._longest_late_us / 1000)
 
+    def _outcome(self) -> tuple[int, dict[str, int]]:
+        """Answers, and what was not counted by reason."""
+        filtered = {name: count for name in FILTER_NAMES if (count := self.totals(f"filtered_{name}")[0])}
+        return self.totals("answered")[0], filtered
+
     def _reason(self, answered: int, filtered: dict[str, int]) -> str:
         """Why the crawl is not complete; empty when it is."""
         if self.is_stopped:
-            return "stopped before its end"
+            return self._stop_reason
         if not answered:
             return "no bootstrap host answered"
         if "full" in filtered:
             return f"{filtered['full']} contacts had no room; max_contacts is {self.config.max_contacts}"
         return ""
-
-
-def as_plain(config: CrawlConfig) -> dict[str, Any]:
-    """The settings as JSON values, for crawl.json."""
-    values: dict[str, Any] = {name: getattr(config, name) for name in CrawlConfig.__dataclass_fields__}
-    values["bind"] = str(config.bind)
-    values["zone"] = str(config.zone) if config.zone.bits else None
-    return values

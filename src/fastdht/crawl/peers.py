@@ -189,7 +189,7 @@ class BulkPeers:
             while not self.is_stopped and (len(self._running) >= self.config.concurrency
                                            or self._is_ahead(engine, started_us)):
                 self._room.clear()
-                await self._wait_for_room(engine, started_us)
+                await self._wait_for_room()
             if self.is_stopped:
                 return
             self._begin(info_hash, engine)
@@ -208,11 +208,11 @@ class BulkPeers:
             sent += self._lookup.alpha * (len(self._running) + 1)
         return sent > allowed
 
-    async def _wait_for_room(self, engine: Engine, started_us: int) -> None:
-        if self._is_ahead(engine, started_us):
-            await asyncio.sleep(TURN_S)
-        else:
+    async def _wait_for_room(self) -> None:
+        if len(self._running) >= self.config.concurrency:
             await self._room.wait()
+        else:
+            await asyncio.sleep(TURN_S)
 
     def _begin(self, info_hash: bytes, engine: Engine) -> None:
         count = CENSUS_ASKED if self._is_known else CACHE_SEEDS

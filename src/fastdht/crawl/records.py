@@ -5,8 +5,10 @@ One schema for all formats; JSONL has the same names and order as Parquet. Compi
 """
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 FORMATS = ("parquet", "jsonl")
 
@@ -69,6 +71,76 @@ METADATA_COLUMNS = (
 )
 
 
+SUMMED = ("found", "contacts", "sent", "answered", "timeouts", "kernel_drops", "renamed", "retries", "found_twice",
+          "not_asked", "elapsed_s")     # over the zones of a crawl
+
+COHORT_COLUMNS = (
+    Column("ip", "string", "address when it was chosen"),
+    Column("port", "uint16", "UDP port"),
+    Column("id", "string", "node id, 40 hexadecimal digits"),
+)
+
+VISIT_COLUMNS = (
+    Column("round", "int32", "from 0"),
+    Column("t", "float64", "Unix time of the visit"),
+    Column("ip", "string", "of the node that was looked for"),
+    Column("port", "uint16", "its UDP port"),
+    Column("id", "string", "its id, 40 hexadecimal digits"),
+    Column("outcome", "string", "alive, renamed (another id answered), error (a KRPC error), silent or refused (ICMP)"),
+    Column("seen_id", "string", "the id that answered, where it is another one"),
+    Column("rtt_us", "uint32", "round-trip time in microseconds; 0 without an answer"),
+    Column("tries", "uint8", "pings sent: 1 or 2"),
+    Column("unobserved", "string", "no answers (our own network was out), standstill or cut short: the outcome says "
+                                   "nothing of the node; null when it does"),
+)
+
+SESSION_COLUMNS = (
+    Column("ip", "string", "of the node"),
+    Column("port", "uint16", "its UDP port"),
+    Column("id", "string", "its id, 40 hexadecimal digits"),
+    Column("start", "float64", "Unix time; half-way between the last miss and the first answer"),
+    Column("end", "float64", "Unix time; half-way between the last answer and the first miss"),
+    Column("left_censored", "bool", "it had begun before `start`"),
+    Column("right_censored", "bool", "it went on after `end`"),
+    Column("visits", "int32", "answered"),
+)
+
+ROUND_COLUMNS = (
+    Column("round", "int32", "from 0"),
+    Column("t", "float64", "Unix time of its beginning"),
+    Column("visits", "int32", "made and observed"),
+    Column("alive", "int32", "answered under their id"),
+    Column("renamed", "int32", "answered under another id"),
+    Column("error", "int32", "answered with an error"),
+    Column("silent", "int32", "did not answer"),
+    Column("refused", "int32", "nobody listens there, says ICMP"),
+    Column("unobserved", "int32", "nodes of which the round tells nothing"),
+    Column("reason", "string", "why; no visits: the monitor did not run or slept; null when all were observed"),
+)
+
+MOVE_COLUMNS = (
+    Column("t", "float64", "Unix time when it was found elsewhere"),
+    Column("ip", "string", "of the node that had gone"),
+    Column("port", "uint16", "its UDP port"),
+    Column("id", "string", "its id, 40 hexadecimal digits"),
+    Column("new_ip", "string", "where that id answers now"),
+    Column("new_port", "uint16", "its UDP port there"),
+)
+
+TARGET_COLUMNS = (
+    Column("round", "int32", "from 0"),
+    Column("t", "float64", "Unix time when the look-up began"),
+    Column("target", "string", "40 hexadecimal digits"),
+    Column("peers", "int32", "different peers that nodes named"),
+    Column("seeds", "float64", "estimate of BEP 33; null where no node answers it"),
+    Column("downloaders", "float64", "likewise, of those that are no seeds"),
+    Column("asked", "int32", "nodes"),
+    Column("answered", "int32", "of them; 0: nothing is known of this round"),
+    Column("closest", "int32", "of the eight closest nodes, how many answered"),
+    Column("stayed", "int32", "how many of these were among the eight closest of the last round that knew any"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class CrawlResult:
     """What a crawl found and what it cost; all passes together."""
@@ -97,6 +169,11 @@ class CrawlResult:
     not_asked: int = 0          # questions given up at the end: their addresses had too many contacts for their pace
     longest_pause_ms: float = 0.0   # the event loop's worst delay
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What `as_dict` gave."""
+        return cls(**values)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON; figures rounded to what they are worth."""
         values = asdict(self)
@@ -120,3 +197,29 @@ class Progress:
     rate: float                 # packets/s since the last report
     found_rate: float
     kernel_drops: int
+    zone: str = ""              # which of how many, as 3/256; empty where there is one
+
+    def after(self, done: Progress | None, zone: str) -> Progress:
+        """This state with what earlier zones came to added."""
+        if done is None:
+            return replace(self, zone=zone)
+        names = ("elapsed_s", "found", "sent", "answered", "contacts", "kernel_drops")
+        return replace(self, zone=zone, **{name: getattr(self, name) + getattr(done, name) for name in names})
+
+
+def combine(results: Sequence[CrawlResult], reason: str = "", workers: int = 1) -> CrawlResult:
+    """The results of several zones, crawled so many at a time, as one; `reason` is why not all were crawled."""
+    totals: dict[str, Any] = {name: sum(getattr(each, name) for each in results) for name in SUMMED}
+    filtered: Counter[str] = Counter()
+    for each in results:
+        filtered.update(each.filtered)
+    totals["elapsed_s"] /= workers
+    elapsed = max(totals["elapsed_s"], 1e-6)
+    reasons = [each.reason for each in results if each.reason] + [reason] * bool(reason)
+    return replace(
+        results[0] if results else CrawlResult(0, 0, 0, 0, 0), **totals, filtered=dict(filtered),
+        msgs_per_found=totals["sent"] / totals["found"] if totals["found"] else 0.0,
+        rpc_per_s=totals["answered"] / elapsed, found_per_s=totals["found"] / elapsed,
+        max_packets_per_ip=max((each.max_packets_per_ip for each in results), default=0),
+        longest_pause_ms=max((each.longest_pause_ms for each in results), default=0.0),
+        complete=not reasons, reason=reasons[0] if reasons else "")

@@ -84,12 +84,18 @@ class ParquetPart:
 
 
 class DirectorySink:
-    """Parts of `table` below `directory`/parts, numbered from 0."""
+    """Parts of `table` below `directory`/parts, numbered from 0; an `attempt` at a zone has the `zone`'s folder.
 
-    def __init__(self, directory: Path, format_: str, *, table: PackedTable = NODES, part_rows: int = PART_ROWS,
-                 part_us: int = PART_US) -> None:
-        self._directory = directory / "parts" / table.name
+    `parts` names those that are whole. With `part_us` 0 a part is as old as its owner lets it become (`roll`).
+    """
+
+    def __init__(self, directory: Path, format_: str, *, table: PackedTable = NODES, zone: str = "", attempt: str = "",
+                 part_rows: int = PART_ROWS, part_us: int = PART_US) -> None:
+        self.parts: list[str] = []
+        self.closed_bytes = 0
+        self._directory = directory / "parts" / table.name / zone
         self._table = table
+        self._stem = f"part-{attempt}-" if attempt else "part-"
         self._kind: type[JsonPart | ParquetPart] = ParquetPart if format_ == "parquet" else JsonPart
         self._part_rows = part_rows
         self._part_us = part_us
@@ -104,7 +110,8 @@ class DirectorySink:
     def write(self, block: bytes, now_us: int) -> None:
         """Append a block; raises PersistError when the disk refuses."""
         try:
-            if self._part is not None and (self._rows >= self._part_rows or now_us - self._opened_us > self._part_us):
+            is_old = self._part_us and now_us - self._opened_us > self._part_us
+            if self._part is not None and (self._rows >= self._part_rows or is_old):
                 self._finish_part()
             if block:
                 self._open_part(now_us).write(block)
@@ -115,6 +122,10 @@ class DirectorySink:
 
     def close(self) -> None:
         """Complete the last part; raises PersistError when the disk refuses."""
+        self.roll()
+
+    def roll(self) -> None:
+        """Complete the part that is being written: all rows so far are then safe. Raises PersistError."""
         try:
             self._finish_part()
         except OSError as error:
@@ -123,7 +134,7 @@ class DirectorySink:
 
     def _open_part(self, now_us: int) -> Part:
         if self._part is None:
-            self._path = self._directory / f"part-{self._number}{self._kind.suffix}"
+            self._path = self._directory / f"{self._stem}{self._number}{self._kind.suffix}"
             self._file = temporary(self._path).open("wb")
             self._part = self._kind(self._file, self._table)
             self._rows = 0
@@ -138,6 +149,8 @@ class DirectorySink:
         os.fsync(self._file.fileno())
         self._file.close()
         os.replace(temporary(self._path), self._path)
+        self.parts.append(self._path.name)
+        self.closed_bytes += self._path.stat().st_size
         self._part = self._file = None
         self._number += 1
 

@@ -19,19 +19,22 @@ PART_ROWS = 1_000_000
 
 
 class TableSink:
-    """Writes rows to parts of `directory`/parts/`name`; `format_` is parquet or jsonl. Raises PersistError."""
+    """Writes rows to parts of `directory`/parts/`name`, numbered on from those that are there.
+
+    `format_` is parquet or jsonl. After `close` rows may be added again: to a new part. Raises PersistError.
+    """
 
     def __init__(self, directory: Path, name: str, columns: Sequence[Column], format_: str) -> None:
         self._folder = directory / "parts" / name
         self._columns = columns
         self._format = format_
         self._rows: list[Mapping[str, Any]] = []
-        self._number = 0
         self._written = 0
         self._writer: Any = None
         self._path = self._folder
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._number = 1 + max((number_of(path) for path in self._folder.glob("part-*.*")), default=-1)
         except OSError as error:
             raise refusal(self._folder, error) from error
 
@@ -77,6 +80,13 @@ class TableSink:
         self._writer = None
         self._written = 0
         self._number += 1
+
+
+def number_of(part: Path) -> int:
+    """N of part-N.FORMAT; -1 for one that was never completed."""
+    stem, _, kind = part.name.partition(".")
+    number = stem.partition("-")[2]
+    return int(number) if number.isdigit() and kind in ("parquet", "jsonl") else -1
 
 
 class JsonRows:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fastdht.crawl.layout import node_parts
 from fastdht.crawl.zones import Zone
 from fastdht.errors import PersistError
 
@@ -46,7 +47,7 @@ def verify(directory: Path, reachable: AbstractSet[bytes], answering: AbstractSe
     Raises PersistError when the directory holds no finished crawl.
     """
     summary = read_summary(directory)
-    zone = parse_zone(summary.get("zone"))
+    zone = Zone.parse(summary.get("zone"))
     if zone.bits:
         reachable = {key for key in reachable if key[ID_AT:] in zone}
     found: set[bytes] = set()
@@ -77,20 +78,10 @@ def read_summary(directory: Path) -> dict[str, Any]:
     return summary
 
 
-def parse_zone(text: str | None) -> Zone:
-    if not text:
-        return Zone()
-    digits, _, bits = text.partition("/")
-    return Zone(bytes.fromhex(digits.ljust(40, "0")), int(bits))
-
-
 def read_nodes(directory: Path) -> Iterator[tuple[list[bytes], int]]:
     """Keys of the found rows, and how many of them BEP 42 accepts, a batch at a time; raises PersistError."""
-    parts = directory / "parts" / "nodes"
-    for path in sorted(parts.glob("part-*.parquet")):
-        yield from read_parquet(path)
-    for path in sorted(parts.glob("part-*.jsonl")):
-        yield from read_lines(path)
+    for path in node_parts(directory):
+        yield from read_parquet(path) if path.suffix == ".parquet" else read_lines(path)
 
 
 def read_parquet(path: Path) -> Iterator[tuple[list[bytes], int]]:

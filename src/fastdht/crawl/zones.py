@@ -39,5 +39,28 @@ class Zone:
         kind = type(self)
         return kind(self.prefix, self.bits + 1), kind(upper.to_bytes(ID_SIZE, "big"), self.bits + 1)
 
+    def split(self, count: int) -> tuple[Self, ...]:
+        """This zone as `count` (a power of two) equal ones, in order of their ids. Raises ConfigError."""
+        bits = self.bits + count.bit_length() - 1
+        if count < 1 or count & (count - 1) or bits > MAX_BITS:
+            raise ConfigError(f"{count} zones; a power of two needed, and at most {MAX_BITS} bits in all")
+        first, step = int.from_bytes(self.prefix, "big"), 1 << (8 * ID_SIZE - bits)
+        kind = type(self)
+        return tuple(kind((first + i * step).to_bytes(ID_SIZE, "big"), bits) for i in range(count))
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder: zone=all, zone=ab, zone=a4-6 where the bits end within a digit."""
+        digits = self.prefix.hex()[: (self.bits + 3) // 4]
+        return f"zone={digits or 'all'}" + (f"-{self.bits}" if self.bits % 4 else "")
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self:
+        """What `str` wrote; None and "" are everything. Raises ConfigError and ValueError."""
+        if not text:
+            return cls()
+        digits, _, bits = text.partition("/")
+        return cls(bytes.fromhex(digits.ljust(2 * ID_SIZE, "0")), int(bits))
+
     def __str__(self) -> str:
         return f"{self.prefix.hex()[: max(1, (self.bits + 3) // 4)]}/{self.bits}"

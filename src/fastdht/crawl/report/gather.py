@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdht.crawl import timeline
+from fastdht.crawl.layout import node_parts
 from fastdht.errors import PersistError
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def gather(directory: Path) -> Findings:
         raise PersistError(f"{directory} holds no crawl: crawl.json is missing or unreadable")
     findings = Findings(directory.name, note, read_json(directory / "summary.json") or {})
     findings.timeline = list(read_lines(directory / timeline.NAME))
-    parts = sorted((directory / "parts" / "nodes").glob("**/part-*.*"))
-    parts = [path for path in parts if path.suffix in (".parquet", ".jsonl")]
+    parts = node_parts(directory)
     count_ids(findings, read_column(parts, "id"))
     count_addresses(findings, read_column(parts, "ip"))
     count_answers(findings, read_column(parts, "rtt_us"), read_column(parts, "status"), read_column(parts, "bep42"))
