@@ -38,7 +38,6 @@ from fastdht._ext.packets import Inbox
 from fastdht._ext.walks import Walk
 from fastdht.config import CoreConfig, LookupConfig
 from fastdht.engine.engine import Engine
-from fastdht.lookup.machine import Machine
 from fastdht.types import NodeId
 
 OWN_ID = bytes(range(100, 120))
@@ -135,13 +134,12 @@ def per_packet(packets: int, spent_ns: int, extra: dict[str, float] | None = Non
     return Sample(packets, seconds, seconds, {"ns_per_packet": spent_ns / packets, **(extra or {})})
 
 
-class BareBranch(Machine):
-    """Policy and owner of a lookup that takes the packed result and opens the next."""
+class BareBranch:
+    """Owner of a lookup that takes the packed result and opens the next."""
 
     __slots__ = ("looking", "slot")
 
     def __init__(self, looking: Looking) -> None:
-        super().__init__(looking.settings.alpha)
         self.looking = looking
         self.slot = -1
 
@@ -191,7 +189,7 @@ class Looking:
             Walk(target, self.settings, self.on_report).start([self.engine.lookups], GET_PEERS, seeds)
             return
         branch = BareBranch(self)
-        branch.slot = self.engine.lookups.open(branch, branch, GET_PEERS, target, self.settings, seeds)
+        branch.slot = self.engine.lookups.open(None, branch, GET_PEERS, target, self.settings, seeds)
 
     def is_over(self) -> bool:
         return self.running == 0

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastdht import bencode
-from fastdht._ext import krpc
+from fastdht._ext import krpc, krpc_reply
 from tests.oracle import bencode as oracle_bencode
 from tests.oracle import krpc as oracle
 
@@ -95,3 +95,44 @@ def test_a_reply_reads_back(node_id: bytes, tid: bytes, nodes: int, nodes6: int,
     assert found is not None
     assert [found.get(name) for name in ("id", "tid", "token", "values")] == [node_id, tid, token, values]
     assert (len(found["nodes"]), len(found["nodes6"])) == (26 * nodes, 38 * nodes6)  # type: ignore[arg-type]
+
+
+@st.composite
+def usual_replies(draw: st.DrawFn) -> bytes:
+    """The layout that krpc_reply knows, with at most a few bytes changed."""
+    body = b"2:id20:" + draw(st.binary(min_size=20, max_size=20))
+    for key, sizes in ((b"5:nodes", SIZES + [208]), (b"6:nodes6", SIZES), (b"p", []), (b"5:token", SIZES)):
+        if draw(st.booleans()):
+            size = draw(st.sampled_from(sizes or [0]))
+            text = draw(st.binary(min_size=size, max_size=size))
+            port = b"1:pi%de" % draw(st.sampled_from([0, 1, 6881, 65535, 100000, -1]))
+            body += b"%b%d:%b" % (key, size, text) if sizes else port
+    if draw(st.booleans()):
+        peers = draw(st.lists(st.binary(min_size=6, max_size=6), max_size=12))
+        body += b"6:valuesl" + b"".join(b"6:" + peer for peer in peers) + b"e"
+    external = draw(st.sampled_from([b"", b"2:ip6:abcdef", b"2:ip18:" + bytes(18)]))
+    tid, version = draw(st.binary(max_size=10)), draw(st.sampled_from([b"", b"1:v4:LT\x02\x0b", b"1:v0:", b"1:vi1e"]))
+    data = bytearray(b"d%b1:rd%be1:t%d:%b%b1:y1:re" % (external, body, len(tid), tid, version))
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 2]))):
+        at = draw(st.integers(0, len(data)))
+        data[at:at + draw(st.integers(0, 2))] = draw(st.sampled_from([b"", b"e", b"0", b"1", b"6:", b":"])
+                                                     | st.binary(max_size=2))
+    return bytes(data)
+
+
+@settings(max_examples=1000)
+@given(usual_replies(), st.sampled_from([4, 6]))
+def test_replies_of_the_usual_layout_are_decoded_as_the_oracle_does(data: bytes, family: int) -> None:
+    expected = oracle.parse(data, family)
+    if isinstance(expected, str):
+        assert krpc.refusal(data) == expected
+    else:
+        assert ordered(krpc.parse(data, family) or {}) == ordered(expected)
+
+
+@given(usual_replies(), st.sampled_from([4, 6]))
+def test_replies_read_the_short_way_are_those_read_the_long_way(data: bytes, family: int) -> None:
+    if krpc_reply.is_usual(data):       # a key that sorts last is nobody's, and of no usual layout
+        longer = data[:-1] + b"1:z0:e"
+        assert not krpc_reply.is_usual(longer)
+        assert krpc.parse(longer, family) == krpc.parse(data, family)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastdht import bencode
-from fastdht._ext import krpc
+from fastdht._ext import krpc, krpc_reply
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "dht.json").read_text())
 ID = b"0123456789abcdefghij"
@@ -305,3 +305,17 @@ def test_decode_of_a_message_with_any_field_missing_never_raises(vector: dict[st
                 inner[key] = wrong
                 assert krpc.refusal(bencode.encode(message)) in krpc.REFUSALS
             inner[key] = held
+
+
+@pytest.mark.parametrize(("data", "is_usual"), [
+    (b"d1:rd2:id20:" + bytes(20) + b"e1:t4:tidd1:y1:re", True),
+    (b"d2:ip6:abcdef1:rd2:id20:" + bytes(20) + b"5:nodes26:" + bytes(26) + b"e1:t4:tidd1:v4:LT\x02\x0b1:y1:re", True),
+    (b"d2:ip6:abcdef1:rd2:id20:" + bytes(20) + b"1:pi6881e5:token4:tokn6:valuesl6:abcdef6:ghijklee1:t2:aa1:y1:re", True),
+    (b"d1:rd2:id20:" + bytes(20) + b"e1:t0:1:v4:LT\x02\x0b1:y1:re", False),                    # no tid: refused
+    (b"d1:rd2:id20:" + bytes(20) + b"1:v4:aaaae1:t4:tidd1:y1:re", False),                       # BEP 44
+    (b"d1:rd2:id20:" + bytes(20) + b"6:valuesl18:" + bytes(18) + b"ee1:t4:tidd1:y1:re", False),  # IPv6
+    (b"d1:y1:r1:t4:tidd1:rd2:id20:" + bytes(20) + b"ee", False),                                # unsorted
+    (b"d1:ad2:id20:" + bytes(20) + b"e1:q4:ping1:t4:tidd1:y1:qe", False),
+])
+def test_decode_knows_the_usual_layout_of_replies(data: bytes, is_usual: bool) -> None:
+    assert krpc_reply.is_usual(data) is is_usual

@@ -5,7 +5,7 @@ Hot arrays stand apart from what is seldom read, so that one pass over them stay
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastdht._ext.addresses cimport Endpoint, read_be64
-from fastdht._ext.ids cimport Distance
+from fastdht._ext.ids cimport Contact, Distance
 
 
 cdef enum:
@@ -13,6 +13,7 @@ cdef enum:
     MAX_TOKEN = 64              # a longer token is treated as absent: its node is no storage target
     NO_CANDIDATE = 0xFF
     MARKS = 256                 # places for known ids; two ids that share one cost a search, no more
+    SUBNET_WORDS = 8            # 512 bits for known subnets, likewise
 
 
 cdef enum CandidateState:
@@ -22,8 +23,7 @@ cdef enum CandidateState:
     CANDIDATE_FAILED            # error, silence, or stalled; a late answer turns it into ANSWERED
 
 
-cdef struct Candidate:          # what is seldom read; state and sort keys stand in the Shortlist's arrays
-    Distance distance
+cdef struct Candidate:          # 56 bytes; state, sort keys and tokens stand in the Shortlist's arrays
     Endpoint endpoint
     uint32_t rtt_us
     uint8_t id[20]
@@ -31,7 +31,6 @@ cdef struct Candidate:          # what is seldom read; state and sort keys stand
     uint8_t has_id              # a bootstrap host is asked before its id is known
     uint8_t depth               # hops from the seeds
     uint8_t token_size
-    uint8_t token[MAX_TOKEN]
 
 
 cdef packed struct PackedClosest:   # 109 bytes, for Python: fastdht.stats.CLOSEST
@@ -59,6 +58,8 @@ cdef struct Shortlist:
     uint16_t wide_width         # what `width` becomes once two of the closest have failed
     uint16_t subnet_limit       # candidates per /24 or /64; 0: no limit
     uint16_t max_queries
+    uint16_t alpha              # of the built-in policy: the most queries in flight …
+    uint8_t phase               # … and how far it has come: machine.pxd
     uint32_t generation
     uint32_t reader             # the caller who gets answers that hold more than nodes; 0: nobody
     uint32_t count              # candidates in use
@@ -75,23 +76,19 @@ cdef struct Shortlist:
     int64_t deadline_us
     int64_t first_value_us
     uint64_t target_high        # the target's first 64 bits in host order
+    uint64_t subnets[SUBNET_WORDS]      # a bit for each subnet among the candidates, by its hash; a hint as well
     uint8_t marks[MARKS]        # by the last bits of a candidate's nearness: its index + 1; a hint, never a proof
     uint8_t order[MAX_CANDIDATES]               # candidate indexes, closest first
     uint8_t state[MAX_CANDIDATES]               # CandidateState, by index like all that follow
-    uint32_t endpoint_mark[MAX_CANDIDATES]      # 32 bits of the endpoint: one pass finds a known one
-    uint32_t subnet_mark[MAX_CANDIDATES]        # 32 bits of the /24 or /64
+    uint32_t subnet_mark[MAX_CANDIDATES]        # 32 bits of the /24 or /64: one pass finds a known one
     uint64_t nearness[MAX_CANDIDATES]           # the distance's first 64 bits
     Candidate candidates[MAX_CANDIDATES]
+    uint8_t tokens[MAX_CANDIDATES][MAX_TOKEN]   # of token_size each
 
 
-cdef uint32_t find_place(const Shortlist* shortlist, const Distance* distance) noexcept nogil
-cdef bint is_known_id(const Shortlist* shortlist, uint32_t place, const Distance* distance) noexcept nogil
-cdef bint is_refused(const Shortlist* shortlist, const Endpoint* endpoint) noexcept nogil
-cdef uint32_t take_place(Shortlist* shortlist, uint32_t place) noexcept nogil
-cdef void place_candidate(Shortlist* shortlist, uint32_t index, uint32_t place) noexcept nogil
+cdef bint add_candidate(Shortlist* shortlist, const Contact* contact, bint has_id, int depth) noexcept nogil
 cdef void learn_id(Shortlist* shortlist, uint32_t index, const uint8_t* node_id) noexcept nogil
-cdef bint name_seed(Shortlist* shortlist, const Endpoint* endpoint, const uint8_t* node_id) noexcept nogil
-cdef void pack_candidate(const Candidate* candidate, PackedClosest* out) noexcept nogil
+cdef void pack_candidate(const Shortlist* shortlist, uint32_t index, PackedClosest* out) noexcept nogil
 cdef int check_shortlist(Shortlist* shortlist) except -1
 
 
@@ -117,7 +114,3 @@ cdef inline void leave_flight(Shortlist* shortlist, Candidate* candidate) noexce
 cdef inline uint32_t fold_subnet(uint64_t subnet) noexcept nogil:
     """Equal for equal subnets, and for no two of IPv4."""
     return <uint32_t>subnet ^ <uint32_t>(subnet >> 32)
-
-
-cdef inline uint32_t mark_of(const Endpoint* endpoint) noexcept nogil:
-    return <uint32_t>endpoint.low ^ <uint32_t>(endpoint.high >> 16) ^ (<uint32_t>endpoint.port << 16)

@@ -14,7 +14,7 @@ cdef class Core(DirectQueries):
     cpdef void step_lookups(self, list branches, int64_t now_us, list machines=*)
     cpdef int open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
                           int64_t deadline_us, int64_t now_us, seeds=*, bint noseed=*, bint is_fixed=*, bint scrape=*,
-                          uint32_t reader=*) except -2
+                          uint32_t reader=*, int alpha=*) except -2
     cpdef tuple finish_lookup(self, uint32_t slot, uint32_t limit)
     cpdef void watch_lookup(self, uint32_t slot)
     cpdef list lookup_values(self, uint32_t slot)

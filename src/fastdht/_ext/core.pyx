@@ -13,6 +13,7 @@ from fastdht._ext.candidates cimport Shortlist
 from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.ids cimport Contact, ID_SIZE
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
+from fastdht._ext.machine cimport decide
 from fastdht._ext.packets cimport Incoming
 from fastdht._ext.peers_dump cimport dump_peers, load_peers
 from fastdht._ext.queries cimport ask_closest, expect_questions, ping_contact, pump, wake_lookups
@@ -21,7 +22,7 @@ from fastdht._ext.replies cimport handle_silence, handle_stall
 from fastdht._ext.shortlist cimport FLAG_RESULTS, ShortlistPool, View
 from fastdht._ext.state cimport *
 from fastdht._ext.storage cimport SIGNATURE_BAD, SIGNATURE_GOOD, SIGNATURE_UNKNOWN, finish_put, take_parked
-from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT
+from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT, OWNER_LOOKUP, SLOT_FREE, Transaction
 
 cdef enum:
     SEED_CONTACTS = 16          # taken from the table when a lookup opens
@@ -51,12 +52,15 @@ cdef class Core(DirectQueries):
         cdef uint32_t i
         cdef Incoming* incoming
         cdef bint has_records = not self.state.has_frontier
+        cdef uint32_t expected[LOOKAHEAD + 1]       # transactions of the datagrams ahead
         for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if has_records else 0):
-            expect_datagram(self.state, &inbox.datagrams[i])
+            expected[i] = expect_datagram(self.state, &inbox.datagrams[i])
         for i in range(inbox.count):
             incoming = &inbox.datagrams[i]
             if has_records and i + LOOKAHEAD < inbox.count:
-                expect_datagram(self.state, &inbox.datagrams[i + LOOKAHEAD])
+                expected[(i + LOOKAHEAD) % (LOOKAHEAD + 1)] = expect_datagram(self.state, &inbox.datagrams[i + LOOKAHEAD])
+            if has_records and i + 1 < inbox.count:
+                expect_owner(self.state, expected[(i + 1) % (LOOKAHEAD + 1)])
             receive_one(self.state, incoming.data, incoming.size, &incoming.source, incoming.is_truncated, now_us)
 
     def receive(self, data: bytes, source: bytes, now_us: int) -> None:
@@ -113,28 +117,34 @@ cdef class Core(DirectQueries):
         """Step each dirty lookup once: `branches[slot].step(…)` says how many to ask, and is told of its end.
 
         It is told of results too once `watch_lookup` was called. An exception in a step fails that lookup only.
-        `machines`: who decides instead, by slot.
+        `machines`: who decides instead, by slot; None: the policy of machine.pxd.
         """
         cdef list deciders = branches if machines is None else machines
         cdef ShortlistPool pool = self.state.shortlists
         cdef uint32_t slot, left = pool.dirty_count
         cdef View view
         cdef int wanted
+        cdef Shortlist* shortlist
         while left:
             left -= 1
             slot = pool.next_dirty()
             if slot == NO_SLOT:
                 return
+            shortlist = &pool.lists[slot]
             view = pool.view(slot)
             expect_questions(self.state, slot, view.fresh)
             branch = branches[slot]
+            decider = deciders[slot]
             try:
-                wanted = deciders[slot].step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
-                if view.flags & FLAG_RESULTS and pool.lists[slot].is_watched:
+                if decider is None:
+                    wanted = decide(&view, shortlist.alpha, &shortlist.phase)
+                else:
+                    wanted = decider.step(view.in_flight, view.fresh, view.pending, view.answered, view.flags)
+                if view.flags & FLAG_RESULTS and shortlist.is_watched:
                     branch.on_results()
                 if wanted < 0:
                     branch.on_finished()
-                elif wanted > 0 and pool.lists[slot].is_active:
+                elif wanted > 0 and shortlist.is_active:
                     ask_closest(self.state, slot, wanted, now_us)
             except Exception as error:
                 branch.on_failed(error)
@@ -144,11 +154,12 @@ cdef class Core(DirectQueries):
 
     cpdef int open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
                           int64_t deadline_us, int64_t now_us, seeds=(), bint noseed=False, bint is_fixed=False,
-                          bint scrape=False, uint32_t reader=0) except -2:
+                          bint scrape=False, uint32_t reader=0, int alpha=0) except -2:
         """Open a lookup of a krpc Method for 20 bytes; returns its slot, or -1 when all are in use.
 
         Candidates are the closest of the table and `seeds`, compact endpoints asked before their ids are known; with
         `is_fixed` only the seeds are asked. Answers with more in them than nodes come as events under `reader`, if given.
+        `alpha`: queries in flight, for lookups without a machine.
         """
         cdef uint32_t slot, i, count
         cdef Shortlist* shortlist
@@ -163,6 +174,7 @@ cdef class Core(DirectQueries):
         shortlist.wide_width = wide_width
         shortlist.subnet_limit = subnet_limit
         shortlist.max_queries = max_queries
+        shortlist.alpha = <uint16_t>alpha
         shortlist.started_us = now_us
         shortlist.deadline_us = deadline_us
         shortlist.noseed = noseed
@@ -334,12 +346,22 @@ cdef class Core(DirectQueries):
             self.state.parked.check_invariants()
 
 
-cdef inline void expect_datagram(State state, const Incoming* incoming) noexcept nogil:
-    """Have memory fetch the records of a source: an answer needs fewer of them."""
+cdef inline uint32_t expect_datagram(State state, const Incoming* incoming) noexcept nogil:
+    """Have memory fetch the records of a source, fewer for an answer; the transaction that it seems to belong to."""
     if incoming.size > MIN_DATAGRAM and looks_like_query(incoming.data, incoming.size):
         state.throttle.expect(&incoming.source)
-    else:
-        state.throttle.expect_answer(&incoming.source)
+        return NO_SLOT
+    state.throttle.expect_answer(&incoming.source)
+    return state.transactions.expect(incoming.data, incoming.size)
+
+
+cdef inline void expect_owner(State state, uint32_t slot) noexcept nogil:
+    """Have memory fetch what the owner of a transaction will need of its answer."""
+    cdef const Transaction* transaction
+    if slot != NO_SLOT:
+        transaction = &state.transactions.slots[slot]
+        if transaction.owner == OWNER_LOOKUP and transaction.state != SLOT_FREE:
+            state.shortlists.expect_answer(transaction.owner_slot, transaction.owner_index)
 
 
 cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0

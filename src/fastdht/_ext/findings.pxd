@@ -1,7 +1,9 @@
 """What a lookup has found, still packed. Rate class: lookup."""
+from libc.stdint cimport int64_t
 
 
 cdef class Findings:
+    cdef int fill(self, target, str outcome, int64_t elapsed_us, list results) except -1
     cdef readonly object target
     cdef readonly str outcome
     cdef readonly double elapsed

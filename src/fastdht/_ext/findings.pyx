@@ -12,11 +12,17 @@ cdef class Findings:
     many of them answered. results: those of Core.finish_lookup, one per address family.
     """
 
-    def __init__(self, target, str outcome, elapsed_us, results):
+    def __init__(self, target, str outcome, int64_t elapsed_us, results):
+        self.fill(target, outcome, elapsed_us, list(results))
+
+    cdef int fill(self, target, str outcome, int64_t elapsed_us, list results) except -1:
+        """What __init__ does, without its arguments' way through the interpreter."""
+        cdef tuple result
         self.target = target
         self.outcome = outcome
-        self.elapsed = elapsed_us / SECOND_US
+        self.elapsed = <double>elapsed_us / SECOND_US
         self.results = results
         for result in results:
-            self.queries += result[0]
-            self.responses += result[1]
+            self.queries += <int>result[0]
+            self.responses += <int>result[1]
+        return 0

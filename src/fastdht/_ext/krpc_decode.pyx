@@ -17,6 +17,7 @@ from fastdht._ext.krpc_message cimport (
     KIND_QUERY, KIND_RESPONSE, MAX_ECHOED_TID, METHOD_ANNOUNCE_PEER, METHOD_FIND_NODE, METHOD_GET, METHOD_GET_PEERS,
     METHOD_PING, METHOD_PUT, METHOD_SAMPLE_INFOHASHES, METHOD_UNKNOWN)
 from fastdht._ext.krpc_body cimport read_slots
+from fastdht._ext.krpc_reply cimport ends_as_reply, read_usual_reply
 from fastdht._ext.lenient cimport (
     clear, enter, has_more, peek, read_flag, read_number, read_string, skip_stored_value)
 
@@ -33,12 +34,21 @@ cdef struct Bodies:             # whose slots are in the message, and whose in t
 
 cdef int read_message(const uint8_t* data, uint32_t size, Message* message) noexcept nogil:  # R0
     """Fill `message` from a datagram; returns a DecodeResult. On NO_METHOD and NO_ARGUMENTS the tid is good."""
+    memset(message, 0, message_size)
+    if ends_as_reply(data, size):
+        if read_usual_reply(data, size, message):
+            return DECODE_OK
+        memset(message, 0, message_size)
+    return read_any_message(data, size, message)
+
+
+cdef int read_any_message(const uint8_t* data, uint32_t size, Message* message) noexcept nogil:  # R0
+    """The same of a zeroed message, whatever its layout."""
     cdef Scanner scanner = open_scanner(data, size, MESSAGE_DEPTH, MESSAGE_TOKENS)
     cdef Message spare
     cdef Bodies bodies
     bodies.spare = &spare
     bodies.first = bodies.second = KIND_NONE
-    memset(message, 0, message_size)
     if not read_envelope(&scanner, message, &bodies):
         return result_of_fault(scanner.fault)
     if bodies.first != KIND_NONE and bodies.first != message.kind:

@@ -8,17 +8,16 @@ life (transactions name it); only `order` is sorted. An endpoint is a candidate 
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from fastdht._ext.addresses cimport (
-    COMPACT_V4, FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be64, read_compact, same_endpoint, subnet_of,
+    COMPACT_V4, FAMILY_V4, FAMILY_V6, dump_compact, hash_endpoint, read_be32, read_be64, read_compact, same_endpoint,
     write_compact)
 from fastdht._ext.candidates cimport (
-    CANDIDATE_ANSWERED, CANDIDATE_ASKED, CANDIDATE_FAILED, CANDIDATE_FRESH, check_shortlist, find_place,
-    fold_subnet, is_hopeless, is_known_id, is_refused, learn_id, leave_flight, mark_known, mark_of,
-    name_seed, pack_candidate, place_candidate, take_place)
+    CANDIDATE_ANSWERED, CANDIDATE_ASKED, CANDIDATE_FAILED, CANDIDATE_FRESH, add_candidate, check_shortlist, is_hopeless,
+    learn_id, leave_flight, pack_candidate)
 from fastdht._ext.hashing cimport load_key
-from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, Distance, ID_SIZE, distance_between, same_id
+from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, same_id
 from fastdht._ext.krpc cimport next_value
 from fastdht._ext.lenient cimport is_peer
 from fastdht._ext.prefetch cimport fetch_span
@@ -28,9 +27,11 @@ cdef enum:
     TYPICAL_CANDIDATES = 40     # of one lookup, and the peers that one answer names: what is worth fetching ahead
     TYPICAL_VALUES = 8
 
-cdef Distance FARTHEST
-FARTHEST.high = FARTHEST.middle = ~<uint64_t>0
-FARTHEST.low = ~<uint32_t>0
+
+cdef inline bint is_endpoint_v4(const Endpoint* e, const uint8_t* packed) noexcept nogil:
+    """Whether an endpoint is this compact one of IPv4."""
+    return (e.low == read_be32(packed) and e.port == ((<uint32_t>packed[4] << 8) | packed[5])
+            and e.family == FAMILY_V4)
 
 
 cdef class ShortlistPool:
@@ -104,7 +105,7 @@ cdef class ShortlistPool:
         if slot >= self.capacity or index >= MAX_CANDIDATES:
             return
         shortlist = &self.lists[slot]
-        fetch_span(shortlist, <size_t>(<uint8_t*>&shortlist.endpoint_mark[0] - <uint8_t*>shortlist))
+        fetch_span(shortlist, <size_t>(<uint8_t*>&shortlist.subnet_mark[0] - <uint8_t*>shortlist))
         fetch_span(&shortlist.candidates[index], sizeof(Candidate))
         fetch_span(&shortlist.nearness[0], TYPICAL_CANDIDATES * sizeof(uint64_t))
         fetch_span(&self.values[<size_t>slot * self.max_values], TYPICAL_VALUES * sizeof(Endpoint))
@@ -133,43 +134,10 @@ cdef class ShortlistPool:
         return NO_SLOT
 
     cdef bint add(self, uint32_t slot, const Contact* contact, bint has_id, int depth) noexcept nogil:  # R0
-        """Offer a candidate; False when it is known, too far for a full list, or its subnet has its share."""
-        cdef Shortlist* shortlist = &self.lists[slot]
-        cdef Distance distance = FARTHEST
-        cdef Candidate* candidate
-        cdef uint32_t index, place
-        if has_id:
-            distance = distance_between(contact.id, shortlist.target)
-            if same_id(contact.id, self.own_id):
-                return False
-        place = find_place(shortlist, &distance)
-        if place >= MAX_CANDIDATES or (has_id and is_known_id(shortlist, place, &distance)):
-            return False
-        if has_id and shortlist.unnamed and name_seed(shortlist, &contact.endpoint, contact.id):
-            return True
-        if is_refused(shortlist, &contact.endpoint):
-            return False
-        index = take_place(shortlist, place)
-        if index == NO_CANDIDATE:
-            return False
-        candidate = &shortlist.candidates[index]
-        candidate.distance = distance
-        candidate.endpoint = contact.endpoint
-        memcpy(candidate.id, contact.id, ID_SIZE)
-        candidate.is_open = False
-        candidate.has_id = has_id
-        candidate.depth = <uint8_t>depth
-        candidate.token_size = 0
-        candidate.rtt_us = 0
-        shortlist.state[index] = CANDIDATE_FRESH
-        shortlist.nearness[index] = distance.high
-        shortlist.unnamed += not has_id
-        if has_id:
-            mark_known(shortlist, index)
-        shortlist.endpoint_mark[index] = mark_of(&contact.endpoint)
-        shortlist.subnet_mark[index] = fold_subnet(subnet_of(&contact.endpoint))
-        place_candidate(shortlist, index, place)
-        return True
+        """Offer a candidate; False when it is ourselves, known, too far for a full list, or its subnet has its share."""
+        if has_id and memcmp(contact.id, self.own_id, 8) == 0 and same_id(contact.id, self.own_id):
+            return False                # eight bytes are compared without a call
+        return add_candidate(&self.lists[slot], contact, has_id, depth)
 
     cdef View view(self, uint32_t slot) noexcept nogil:  # R0
         """What the policy may know: counts over the closest that have not failed, and flags (cleared by reading)."""
@@ -231,7 +199,7 @@ cdef class ShortlistPool:
             learn_id(shortlist, index, message.id)
         if 0 < message.token.size <= MAX_TOKEN:
             candidate.token_size = <uint8_t>message.token.size
-            memcpy(candidate.token, message.token.data, message.token.size)
+            memcpy(shortlist.tokens[index], message.token.data, message.token.size)
         if shortlist.is_fixed:
             pass
         elif candidate.endpoint.family == FAMILY_V4:
@@ -271,10 +239,18 @@ cdef class ShortlistPool:
     cdef void merge_values(self, uint32_t slot, const Span* values, uint16_t family, int64_t now_us) noexcept nogil:  # R0
         cdef Shortlist* shortlist = &self.lists[slot]
         cdef const Endpoint* kept = &self.values[<size_t>slot * self.max_values]
-        cdef Span rest = values[0]
+        cdef Span rest
         cdef Endpoint peer
         cdef uint32_t i, guess = 0      # nodes that store the same peers name them in much the same order
-        for i in range(<uint32_t>MAX_VALUES_PER_REPLY):
+        cdef const uint8_t* at = values.data
+        cdef const uint8_t* end = at + values.size
+        while (guess < shortlist.value_count and guess < MAX_VALUES_PER_REPLY and end - at > 2 + COMPACT_V4
+               and is_peer(at, <size_t>(end - at)) and is_endpoint_v4(&kept[guess], at + 2)):
+            guess += 1
+            at += 2 + COMPACT_V4
+        rest.data = at
+        rest.size = <uint32_t>(end - at)
+        for i in range(guess, <uint32_t>MAX_VALUES_PER_REPLY):
             if is_peer(rest.data, rest.size) and rest.size > 2 + COMPACT_V4:     # not alone: something follows
                 read_compact(rest.data + 2, FAMILY_V4, &peer)
                 rest.data += 2 + COMPACT_V4
@@ -349,7 +325,7 @@ cdef class ShortlistPool:
             if count == limit:
                 break
             if shortlist.state[shortlist.order[i]] == CANDIDATE_ANSWERED:
-                pack_candidate(&shortlist.candidates[shortlist.order[i]], &records[count])
+                pack_candidate(shortlist, shortlist.order[i], &records[count])
                 count += 1
         return (<uint8_t*>records)[:count * sizeof(PackedClosest)]
 

@@ -3,7 +3,7 @@
 A Walk has a Branch, which is a slot of a core's shortlists, for each address family. LookupSlots know who decides and
 who is told of what becomes of each slot of one core; Walks, which of them two callers share; a Handle is one caller's.
 """
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastdht._ext.core cimport Core
 
@@ -21,12 +21,11 @@ cdef class LookupSlots:
     cdef readonly Core core
     cdef readonly object clock
     cdef object engine
-    cdef object make_machine
-    cdef object make_report
+    cdef type report_class
     cdef object make_failure
     cdef object make_endpoint
-    cdef tuple outcomes         # by the machine's state when it ends
-    cdef list machines
+    cdef tuple outcomes         # by the phase of machine.pxd that a lookup ends in
+    cdef list machines          # who decide instead of the built-in policy
     cdef list owners
     cdef object config          # what `settings` were read from
     cdef Settings settings
@@ -42,8 +41,8 @@ cdef class LookupSlots:
 cdef class Branch:
     cdef Walk walk              # None once it has ended
     cdef LookupSlots slots
-    cdef object machine
     cdef int slot
+    cdef uint8_t phase          # it ended in
     cdef uint32_t reader        # the number its answers come under; 0: nobody reads them
     cdef int finish(self) except -1
 
@@ -68,10 +67,13 @@ cdef class Walk:
     cdef list callers
     cdef list waiters                       # who iterate, and want any news
     cdef int64_t started_us
+    cdef int prepare(self, target, config, on_end) except -1
+    cdef bint open_branches(self, list slots, int method, seeds, bint is_fixed, bint noseed, bint scrape, bint is_read) except -1
     cdef int end_branch(self, Branch branch) except -1
+    cdef object future_of_end(self)
     cdef int end(self, LookupSlots slots) except -1
     cdef int collect(self, Branch branch) except -1
-    cdef str outcome(self, LookupSlots slots)
+    cdef object outcome(self, LookupSlots slots)
     cdef int answer(self) except -1
 
 

@@ -3,6 +3,12 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
 from fastdht._ext.core import Core
+from fastdht._ext.findings import Findings
+
+LEFT_FIRST: int
+LEFT_EVENTS: int
+LEFT_TO_SEND: int
+LEFT_PUTS: int
 
 _R = TypeVar("_R")
 
@@ -18,8 +24,7 @@ class LookupSlots:
         lookups: int,
         *,
         new_future: Callable[[], asyncio.Future[Any]],
-        make_machine: Callable[[int], Any],
-        make_report: Callable[[Any, str, int, Sequence[tuple[Any, ...]]], Any],
+        report_class: type[Findings],
         make_failure: Callable[[Any], Exception],
         make_endpoint: Callable[[bytes], Any],
         outcomes: tuple[str, ...],
@@ -29,8 +34,9 @@ class LookupSlots:
     @property
     def clock(self) -> Callable[[], int]: ...
     def step(self, now_us: int) -> None: ...
+    def turn(self, now_us: int, is_crowded: bool) -> int: ...
     def open(
-        self, machine: Any, owner: Any, method: int, target: bytes, config: Any, seeds: Sequence[bytes]
+        self, machine: Any | None, owner: Any, method: int, target: bytes, config: Any, seeds: Sequence[bytes]
     ) -> int: ...
     def close(self) -> None: ...
     def finish(self, slot: int) -> tuple[int, int, int, int, int, int, bytes, bytes]: ...

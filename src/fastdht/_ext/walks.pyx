@@ -1,15 +1,30 @@
 """Lookups as Python starts, shares and awaits them. Rate class: lookup.
 
-Theory of operation. A Walk opens a branch on every core. `LookupSlots.step` asks the machine of each slot that changed
-what to do, and tells its branch of results and of the end. A branch that has ended frees its slot, leaves its packed
+Theory of operation. A Walk opens a branch on every core. `LookupSlots.step` has each slot that changed decided, by
+the compiled policy or a machine of its own, and tells its branch of results and of the end. A branch that has ended frees its slot, leaves its packed
 result with the walk and lets go of it, so that nothing is left for the garbage collector; the last one ends the walk,
 which makes the report and answers who awaits it. Calls with the same target share a walk, and its traffic stops when
 the last handle has been cancelled.
 Never: two slots of one branch, a report before every branch has ended, an answer to a future that is done already.
-What decides, what a report is and what a failure is are passed in: nothing here knows them.
+What a report is and what a failure is are passed in: nothing here knows them.
 Memory is bounded by the peers a shortlist keeps.
 """
 cimport cython
+
+from fastdht._ext.findings cimport Findings
+from fastdht._ext.state cimport State
+
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        object (*tp_new)(PyTypeObject* cls, object arguments, void* keywords)
+
+cdef enum:                      # what a turn leaves to do
+    FIRST = 1                   # nothing has been done: events or callers come first
+    EVENTS = 2                  # events wait to be handed over
+    TO_SEND = 4                 # datagrams wait in the outbox
+    PUTS = 8                    # puts wait to be verified
+
+LEFT_FIRST, LEFT_EVENTS, LEFT_TO_SEND, LEFT_PUTS = FIRST, EVENTS, TO_SEND, PUTS
 
 cdef enum:
     CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
@@ -18,19 +33,18 @@ cdef enum:
 cdef class LookupSlots:
     """Who decides and who is told, for each of `lookups` slots of a core.
 
-    engine: has kick, add_reader and forget_reader. clock: gives µs. make_machine(alpha): what decides.
-    make_report(target, outcome, elapsed µs, results): Findings. make_failure(report): what awaiting raises when nobody
-    answered. make_endpoint(packed): what iterating gives. outcomes: how a lookup ended, by its machine's state. `now_us`: of the batch that is worked on, or was last.
+    engine: has kick, add_reader and forget_reader. clock: gives µs. report_class: of Findings. make_failure(report):
+    what awaiting raises when nobody answered. make_endpoint(packed): what iterating gives. outcomes: how a lookup ended, by the phase of machine.pxd. `now_us`: of the batch that is worked on, or was
+    last.
     """
 
-    def __init__(self, Core core not None, engine, clock, int lookups, *, new_future, make_machine, make_report,
+    def __init__(self, Core core not None, engine, clock, int lookups, *, new_future, type report_class not None,
                  make_failure, make_endpoint, tuple outcomes not None):
         self.core = core
         self.engine = engine
         self.clock = clock
         self.new_future = new_future
-        self.make_machine = make_machine
-        self.make_report = make_report
+        self.report_class = report_class
         self.make_failure = make_failure
         self.make_endpoint = make_endpoint
         self.outcomes = outcomes
@@ -41,8 +55,26 @@ cdef class LookupSlots:
         """Step each lookup that has changed."""
         self.core.step_lookups(self.owners, now_us, self.machines)
 
+    def turn(self, int64_t now_us, bint is_crowded) -> int:
+        """Do what time and the last batch demand, in one call: stalls, timeouts, steps. What is left, as bits of LEFT_*.
+
+        While events wait, or callers for a place (`is_crowded`), nothing is done: time may add to the former, and what
+        becomes free belongs to the latter.
+        """
+        cdef State state = self.core.state
+        if state.event_count or is_crowded:
+            return FIRST
+        self.core.advance(now_us)
+        if state.shortlists.dirty_count:
+            self.core.step_lookups(self.owners, now_us, self.machines)
+        return ((EVENTS if state.event_count else 0) | (TO_SEND if state.outbox.count else 0)
+                | (PUTS if state.has_table and state.parked.waiting_count else 0))
+
     def open(self, machine, owner, int method, target, config, seeds) -> int:
-        """Start a lookup that `machine` decides; `owner` is told of its end. Its slot, or -1 when all are in use."""
+        """Start a lookup that `machine` decides, or the built-in policy if None; `owner` is told of its end.
+
+        Its slot, or -1 when all are in use.
+        """
         return self.place(machine, owner, method, target, config, self.clock(), seeds, False, False, False, 0)
 
     def finish(self, uint32_t slot) -> tuple:
@@ -62,7 +94,7 @@ cdef class LookupSlots:
             self.load(config)
         slot = self.core.open_lookup(method, target, chosen.width, chosen.wide_width, chosen.subnet_limit,
                                      chosen.max_queries, now_us + chosen.deadline_us, now_us, seeds, noseed, is_fixed,
-                                     scrape, reader)
+                                     scrape, reader, len(seeds) if is_fixed else chosen.alpha)
         if slot >= 0:
             self.machines[slot] = machine
             self.owners[slot] = owner
@@ -117,6 +149,7 @@ cdef class Branch:
             self.slots.engine.forget_reader(self.reader)
         if walk.found is not None:
             walk.collect(self)
+        self.phase = self.slots.core.state.shortlists.lists[self.slot].phase
         walk.results.append(self.slots.free(self.slot))
         return walk.end_branch(self)
 
@@ -126,11 +159,15 @@ cdef class Walk:
     """One traversal and what it has found so far. `on_end(walk)` is called at its end, before who awaits it."""
 
     def __init__(self, target, config, on_end=None):
+        self.prepare(target, config, on_end)
+
+    cdef int prepare(self, target, config, on_end) except -1:
         self.target = target
         self.config = config
         self.on_end = on_end
         self.branches = []
         self.results = []
+        return 0
 
     def start(self, list slots not None, int method, seeds=(), *, bint is_fixed=False, bint noseed=False,
               bint scrape=False, bint is_read=False) -> bool:
@@ -139,23 +176,22 @@ cdef class Walk:
         `seeds` are compact endpoints, asked alone when `is_fixed`. `is_read`: on_outcome(outcome, clock) is called with
         each answer that holds more than nodes.
         """
+        return self.open_branches(slots, method, seeds, is_fixed, noseed, scrape, is_read)
+
+    cdef bint open_branches(self, list slots, int method, seeds, bint is_fixed, bint noseed, bint scrape,
+                            bint is_read) except -1:
         cdef LookupSlots each
         cdef Branch branch
         cdef LookupSlots first = slots[0]
-        cdef int alpha
         self.started_us = first.clock()
         self.new_future = first.new_future
         for each in slots:
             branch = Branch.__new__(Branch)
             branch.slots = each
             branch.walk = self
-            if each.config is not self.config:
-                each.load(self.config)
-            alpha = len(seeds) if is_fixed else each.settings.alpha
-            branch.machine = each.make_machine(alpha)
             if is_read:
                 branch.reader = each.engine.add_reader(branch.on_answer)
-            branch.slot = each.place(branch.machine, branch, method, self.target, self.config, self.started_us, seeds,
+            branch.slot = each.place(None, branch, method, self.target, self.config, self.started_us, seeds,
                                      noseed, is_fixed, scrape, branch.reader)
             if branch.slot >= 0:
                 self.branches.append(branch)
@@ -195,7 +231,10 @@ cdef class Walk:
     cdef int end(self, LookupSlots slots) except -1:
         """Every branch has ended: make the report, and tell."""
         cdef int64_t ended_us = slots.clock() if self.is_cancelled else slots.now_us
-        self.report = slots.make_report(self.target, self.outcome(slots), ended_us - self.started_us, self.results)
+        cdef PyTypeObject* report_type = <PyTypeObject*>slots.report_class
+        cdef Findings report = report_type.tp_new(report_type, (), NULL)        # without __init__ and its arguments
+        report.fill(self.target, self.outcome(slots), ended_us - self.started_us, self.results)
+        self.report = report
         self.make_failure = slots.make_failure
         self.branches.clear()
         if self.registry is not None and self.registry.get(self.key) is self:
@@ -208,20 +247,23 @@ cdef class Walk:
             self.wake()
         return 0
 
-    cdef str outcome(self, LookupSlots slots):
+    cdef object outcome(self, LookupSlots slots):
         """The first that is not as it should be decides."""
         cdef Branch branch
-        cdef str outcome = "done"
+        outcome = "done"
         if self.is_cancelled:
             return "cancelled"
         for branch in self.branches:
-            outcome = slots.outcomes[<int>branch.machine.state]
+            outcome = slots.outcomes[branch.phase]
             if outcome != "done":
                 break
         return outcome
 
     def ended(self):
         """A future of the report, or of the error that awaiting the lookup raises."""
+        return self.future_of_end()
+
+    cdef object future_of_end(self):
         future = self.new_future()
         if self.caller is None:
             self.caller = future
@@ -299,14 +341,18 @@ cdef class Walks:
             return walk
         if not self.slots:
             return None
-        walk = make_walk(target, config)
+        if make_walk is Walk:           # without its arguments' way through the interpreter
+            walk = Walk.__new__(Walk)
+            walk.prepare(target, config, None)
+        else:
+            walk = make_walk(target, config)
         seeds = ()
         for each in self.slots:
             if each.core.has_contacts():
                 break
         else:
             seeds = self.entries()
-        if not walk.start(self.slots, method, seeds, noseed=noseed, scrape=scrape, is_read=is_read):
+        if not walk.open_branches(self.slots, method, seeds, False, noseed, scrape, is_read):
             return None
         walk.registry, walk.key = self.running, key
         self.running[key] = walk
@@ -332,7 +378,7 @@ cdef class Handle:
         return cls
 
     def __await__(self):
-        return self.walk.ended().__await__()
+        return iter(self.walk.future_of_end())       # a future's __await__ by another name, which is a slot
 
     @property
     def report(self):

@@ -13,10 +13,10 @@ from typing import Any
 
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox
-from fastdht._ext.walks import LookupSlots
+from fastdht._ext.walks import LEFT_EVENTS, LEFT_FIRST, LEFT_PUTS, LEFT_TO_SEND, LookupSlots
 from fastdht.engine.transport import Transport
 from fastdht.errors import ConfigError, DHTError, LookupFailed, NodeClosed
-from fastdht.lookup.machine import LookupState, Machine
+from fastdht.lookup.machine import LookupState
 from fastdht.stats import LookupReport
 from fastdht.types import Endpoint
 
@@ -51,7 +51,7 @@ class Engine:
         self.clock = clock
         self.is_closed = False
         self.lookups = LookupSlots(
-            core, self, clock, lookups, new_future=asyncio.Future, make_machine=Machine, make_report=LookupReport,
+            core, self, clock, lookups, new_future=asyncio.Future, report_class=LookupReport,
             make_failure=unanswered, make_endpoint=Endpoint.unpack, outcomes=OUTCOMES)
         self.batches = 0
         self.longest_batch_us = 0
@@ -155,20 +155,23 @@ class Engine:
     def on_readable(self) -> None:
         """Take in what the socket holds, in at most eight batches."""
         now = self.lookups.now_us = self.clock()
-        receive, core = self.transport.receive, self.core
+        receive, core, left = self.transport.receive, self.core, LEFT_PUTS
         for _ in range(BATCHES_PER_WAKE):
             count = receive(self._inbox)
             if not count:
                 break
             self.batches += 1
             core.receive_batch(self._inbox, now)
-            self._settle(now)
+            left = self._settle(now)
             if count < self._batch:
                 break
         self._drain_refusals(now)
-        self._finish_puts(now)
+        if left & LEFT_PUTS:
+            self._finish_puts(now)
         self._arm(now)
-        self.longest_batch_us = max(self.longest_batch_us, self.clock() - now)
+        spent = self.clock() - now
+        if spent > self.longest_batch_us:
+            self.longest_batch_us = spent
 
     def _drain_refusals(self, now: int) -> None:
         if self.transport.receive_errors(self._inbox):
@@ -194,20 +197,31 @@ class Engine:
             self._verify = None
             return None
 
-    def _settle(self, now: int) -> None:
-        """Step what changed, hand over what came, send what is queued, until nothing is left that can be sent."""
-        core = self.core
+    def _settle(self, now: int) -> int:
+        """Step what changed, hand over what came, send what is queued, until nothing is left that can be sent.
+
+        Returns what is left, as bits of LEFT_*.
+        """
+        core, left = self.core, 0
         for _ in range(ROUNDS_PER_WAKE):
-            if core.has_events():           # before time adds more, and before a step may end the lookup they belong to
+            left = self.lookups.turn(now, bool(self._waiting))
+            if left == LEFT_FIRST:
+                left = self._turn_apart(now)
+            if left & LEFT_EVENTS:
                 self._hand_over()
-            core.advance(now)
-            if self._waiting:
-                self._ask_waiting()
-            self.lookups.step(now)
-            if core.has_events():
-                self._hand_over()
+            if not left & (LEFT_EVENTS | LEFT_TO_SEND):
+                break
             if not self.transport.flush(core.outbox) or not core.has_dirty():
                 break
+        return left
+
+    def _turn_apart(self, now: int) -> int:
+        """A turn while events or callers wait: served before time adds more, or a step ends what they belong to."""
+        self._hand_over()
+        self.core.advance(now)
+        self._ask_waiting()
+        self.lookups.step(now)
+        return LEFT_EVENTS | LEFT_TO_SEND | LEFT_PUTS
 
     def _hand_over(self) -> None:
         for caller, source, rtt_us, answer, is_refused in self.core.take_events():
@@ -227,18 +241,16 @@ class Engine:
     def work(self) -> None:
         """Do what time and callers demand, and wait for the next deadline."""
         now = self.lookups.now_us = self.clock()
-        self._settle(now)
-        self._finish_puts(now)
+        if self._settle(now) & LEFT_PUTS:
+            self._finish_puts(now)
         self._arm(now)
 
     def _arm(self, now: int) -> None:
         """Keep one timer: an earlier one that is still to come is left alone."""
         due = self.core.next_deadline(now)
-        if self.is_closed or self._loop is None or due < 0:
+        if (self._timer is not None and self._timer_due <= due) or due < 0 or self.is_closed or self._loop is None:
             return
         if self._timer is not None:
-            if self._timer_due <= due:
-                return
             self._timer.cancel()
         self._timer_due = due
         self._timer = self._loop.call_later(max(due - now + TIMER_GRAIN_US, 0) / 1e6, self._on_timer)

@@ -1,7 +1,10 @@
 """The decisions of one lookup. Rate class: lookup.
 
-Theory of operation. The compiled shortlist holds candidates and counts; after each batch of datagrams it calls
-`step` once per lookup that changed. Answers to `step` are small integers: ask that many more, wait, or finish.
+Theory of operation. The compiled shortlist holds candidates and counts; after each batch of datagrams each lookup
+that changed is decided once. Decisions are small integers: ask that many more, wait, or finish. They follow from five
+counts and alpha, which Python configures, so that they are compiled (`_ext/machine.pxd`): a lookup is stepped four
+times, and the processor has better things to remember than the interpreter. Whoever wants to decide otherwise hands
+the engine a machine of his own, with a `step` such as this one's.
 
     SEEDING      nobody has answered yet
     CONVERGING   some of the closest have not been asked
@@ -17,6 +20,8 @@ Source: Kademlia (Maymounkov, Mazières 2002) §2.3; the stop at the closest `wi
 from __future__ import annotations
 
 from enum import IntEnum
+
+from fastdht._ext.machine import decide_by
 
 FLAG_LATE = 1
 FLAG_RESULTS = 2
@@ -38,7 +43,7 @@ class LookupState(IntEnum):
     EXHAUSTED = 5
 
 
-SEEDING, CONVERGING, CLOSING, DONE, LATE, EXHAUSTED = LookupState      # an enum's own members are slow to look up
+STATES = tuple(LookupState)
 
 
 class Machine:
@@ -48,22 +53,10 @@ class Machine:
 
     def __init__(self, alpha: int) -> None:
         self.alpha = alpha
-        self.state = SEEDING
+        self.state = LookupState.SEEDING
 
     def step(self, in_flight: int, fresh: int, pending: int, answered: int, flags: int) -> int:
         """How many more to ask (> 0), WAIT or FINISHED; counts are over the closest that have not failed."""
-        if flags & FLAG_LATE:
-            self.state = LATE
-            return FINISHED
-        if fresh and not flags & FLAG_EXHAUSTED:
-            if answered:
-                self.state = CONVERGING
-            room = self.alpha - in_flight
-            if room < fresh:
-                return room if room > 0 else WAIT
-            return fresh
-        if pending:
-            self.state = CLOSING
-            return WAIT
-        self.state = EXHAUSTED if fresh else DONE
-        return FINISHED
+        wanted, phase = decide_by(self.alpha, self.state, in_flight, fresh, pending, answered, flags)
+        self.state = STATES[phase]
+        return wanted

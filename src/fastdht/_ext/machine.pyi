@@ -1,0 +1,3 @@
+def decide_by(
+    alpha: int, phase: int, in_flight: int, fresh: int, pending: int, answered: int, flags: int
+) -> tuple[int, int]: ...
