@@ -21,6 +21,7 @@ from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig
 from fastdht.crawl.harvest import SampleKeeper
 from fastdht.crawl.pace import PACE_US, Pace, Signals
+from fastdht.crawl.recall import Reachable, estimate_reachable, recall_fields
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.sinks import NullSink, Sink
 from fastdht.crawl.zones import Zone
@@ -179,6 +180,7 @@ class Crawl:
         self._passes: list[dict[str, int]] = []
         self._pass: Pass | None = None
         self._packets_per_ip = 0
+        self._estimates: list[Reachable | None] = []
         self._longest_late_us = 0
         self._started_us = 0
         self._taken_us = 0
@@ -227,6 +229,9 @@ class Crawl:
                 current.engine.close()
             most = await asyncio.get_running_loop().run_in_executor(writer, current.frontier.max_packets_per_address)
             self._packets_per_ip += most
+            named = await asyncio.get_running_loop().run_in_executor(writer, current.frontier.referrer_histogram)
+            counts = self._passes[-1]
+            self._estimates.append(estimate_reachable(named, counts["known_answered"], counts["known_silent"]))
             previous = current.frontier
             if self.is_stopped:
                 return
@@ -303,7 +308,7 @@ class Crawl:
             zone=str(zone) if zone.bits else None, passes=self.config.passes, seed=self.config.seed,
             renamed=self.totals("renamed")[0], retries=self.totals("retries")[0],
             found_twice=self.totals("found_before")[0], not_asked=self.totals("not_asked")[0],
-            longest_pause_ms=self._longest_late_us / 1000)
+            longest_pause_ms=self._longest_late_us / 1000, **recall_fields(found, self._estimates))
 
     def _reason(self, answered: int, filtered: dict[str, int]) -> str:
         """Why the crawl is not complete; empty when it is."""
