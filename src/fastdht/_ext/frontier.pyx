@@ -5,8 +5,9 @@ targets, under the same other id. So a node that invents an id per query never g
 Invariants: one row per record; nothing found is ever lost, for no question is asked whose answer could find the row
 block full. A KRPC error and an answer without an id are no proof. Sources: BEP 5; docs/crawl.md.
 """
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport FAMILY_V6
 from fastdht._ext.ids cimport ID_SIZE, same_id
@@ -19,12 +20,14 @@ from fastdht._ext.questions cimport (
     STAGE_FALLBACK, STAGE_FIRST, STAGE_OWN, STAGE_SAMPLE, STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
 from fastdht._ext.rows cimport ROW_OK, ROW_RENAMED, fill_row
 from fastdht._ext.samples cimport MAX_SAMPLES_READ, SampleRow, fill_samples, told_num
-from fastdht._ext.seen cimport NO_RECORD, find_record, most_asked_address, push_record, read_endpoint, record_at
+from fastdht._ext.seen cimport (
+    NO_RECORD, ContactStore, count_referrers, find_record, most_asked_address, push_record, read_endpoint, record_at)
 from fastdht._ext.transactions cimport SLOT_STALLED
 
 cdef enum:
     SEED_REPEATS = 3            # losing the only seed would lose the crawl
     FIRST_RTT_OCTAVE = 8
+    MAX_HISTOGRAM = 255
 
 FILTER_NAMES = ("port_zero", "bogon", "own_id", "outside_zone", "too_many", "full", "no_id", "reflected", "changed_id")
 
@@ -71,7 +74,9 @@ cdef class Frontier(CrawlQueue):
         """No answer will come: the time is over, or the host refused."""
         self.release(tx)
         self.tally.timeouts += 1
-        self.fail(&self.lanes[tx.endpoint.family == FAMILY_V6], tx.owner_slot)
+        cdef Lane* lane = &self.lanes[tx.endpoint.family == FAMILY_V6]
+        self.tally.known_silent += (record_at(&lane.store, tx.owner_slot).state & RECORD_FOUND) != 0
+        self.fail(lane, tx.owner_slot)
 
     cdef void on_error(self, const Transaction* tx, const Message* message, int64_t now_us) noexcept nogil:  # R0
         """A KRPC error says that somebody lives there, but not who: like silence, it may be worth a retry."""
@@ -124,6 +129,7 @@ cdef class Frontier(CrawlQueue):
             set_stage(record, STAGE_DONE)
             return
         self.tally.answered += 1
+        self.tally.known_answered += (record.state & RECORD_FOUND) != 0
         self.tally.late += tx.state == SLOT_STALLED
         self.rtt_bins[rtt_bin(now_us - tx.sent_us)] += 1
         self.merge(message)
@@ -217,7 +223,9 @@ cdef class Frontier(CrawlQueue):
         counts = {
             "asked": t.asked, "answered": t.answered, "late": t.late, "errors": t.errors, "stalled": t.stalled,
             "timeouts": t.timeouts, "retries": t.retries, "repeats": t.repeats, "duplicates": t.duplicates,
-            "found": t.found, "found_before": t.found_before, "renamed": t.renamed, "postponed": t.postponed, "not_asked": t.not_asked,
+            "found": t.found, "found_before": t.found_before, "renamed": t.renamed,
+            "known_answered": t.known_answered, "known_silent": t.known_silent,
+            "postponed": t.postponed, "not_asked": t.not_asked,
             "sample_queries": t.sample_queries, "not_due": t.not_due, "refused": t.refused, "fallbacks": t.fallbacks,
             "samplers": t.samplers, "samples": t.samples, "samples_lost": t.samples_lost, "num_sum": t.num_sum,
             "contacts": self.lanes[0].store.count + self.lanes[1].store.count,
@@ -232,12 +240,71 @@ cdef class Frontier(CrawlQueue):
         """Answers per round-trip time: 64 bins, four equal ones per doubling, from 256 µs."""
         return [self.rtt_bins[i] for i in range(RTT_BINS)]
 
+    def referrer_histogram(self, int most = 64) -> tuple[list[int], list[int], list[int]]:
+        """Contacts of the zone by how many replies named them, 0 to `most` (and above): most + 1 counts each of the
+        nodes found, of those never found, and of the latter those that were asked more than once.
+
+        ~150 ns per contact, so not for the loop of a large crawl. Raises ValueError.
+        """
+        cdef uint64_t counts[3][MAX_HISTOGRAM + 1]
+        cdef ContactStore* store
+        cdef Record* record
+        cdef uint32_t i, named
+        cdef int number
+        if not 1 <= most <= MAX_HISTOGRAM:
+            raise ValueError(f"most is {most}; 1 to {MAX_HISTOGRAM}")
+        self.settle_named(0)
+        memset(counts, 0, sizeof(counts))
+        with nogil:
+            for number in range(2):
+                store = &self.lanes[number].store
+                for i in range(store.count if store.capacity else 0):
+                    record = record_at(store, i)
+                    named = min(count_referrers(store, i), <uint32_t>most)
+                    if record.state & RECORD_FOUND:
+                        counts[0][named] += 1
+                    elif is_in_zone(&self.plan, record.id):
+                        counts[1][named] += 1
+                        counts[2][named] += store.asked[i] > 1
+        return tuple([counts[kind][i] for i in range(most + 1)] for kind in range(3))
+
+    def joint_histogram(self, int most = 64) -> list[int]:
+        """Nodes that this pass or the previous one found, by how many replies of both named them; as above."""
+        cdef uint64_t counts[MAX_HISTOGRAM + 1]
+        cdef uint32_t i
+        cdef int number
+        if self.previous is None or not 1 <= most <= MAX_HISTOGRAM:
+            raise ValueError(f"most is {most}; 1 to {MAX_HISTOGRAM}, and a previous pass is needed")
+        self.settle_named(0)
+        memset(counts, 0, sizeof(counts))
+        with nogil:
+            for number in range(2):
+                count_joint(&self.lanes[number].store, &self.previous_lanes[number].store, True, most, counts)
+                count_joint(&self.previous_lanes[number].store, &self.lanes[number].store, False, most, counts)
+        return [counts[i] for i in range(most + 1)]
+
     def max_packets_per_address(self) -> int:
         """The most packets one address got in this pass, over all its ports; ~50 ns per contact."""
         cdef uint32_t best
         with nogil:
             best = max(most_asked_address(&self.lanes[0].store), most_asked_address(&self.lanes[1].store))
         return best
+
+
+cdef void count_joint(ContactStore* store, ContactStore* other, bint is_whole, uint32_t most,
+                      uint64_t* counts) noexcept nogil:
+    """Add the nodes of a pass that one of both found to a histogram; those that the other knows only if `is_whole`."""
+    cdef Endpoint endpoint
+    cdef Record* record
+    cdef uint32_t i, twin
+    for i in range(store.count if store.capacity else 0):
+        record = record_at(store, i)
+        read_endpoint(store, record, &endpoint)
+        twin = find_record(other, &endpoint) if other.capacity else <uint32_t>NO_RECORD
+        if twin == NO_RECORD and record.state & RECORD_FOUND:
+            counts[min(count_referrers(store, i), most)] += 1
+        elif is_whole and twin != NO_RECORD and (record.state | record_at(other, twin).state) & RECORD_FOUND:
+            counts[min(count_referrers(store, i) + count_referrers(other, twin), most)] += 1
 
 
 cdef bint was_found(Lane* lanes, const Lane* lane, const Record* record) noexcept nogil:  # R0

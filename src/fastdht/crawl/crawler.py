@@ -22,6 +22,7 @@ from fastdht.config import SECOND_US, CoreConfig
 from fastdht.crawl.checkpoint import Saved, Saver
 from fastdht.crawl.harvest import SampleKeeper
 from fastdht.crawl.pace import PACE_US, Pace, Signals
+from fastdht.crawl.recall import MOST_NAMED, Sightings, recall_fields
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.settings import DEPTHS, CrawlConfig, as_plain
 from fastdht.crawl.sinks import NullSink, Sink
@@ -79,6 +80,12 @@ def make_frontier(config: CrawlConfig, number: int, previous: Frontier | None, l
         address_burst=config.per_ip_burst, address_cells=ADDRESS_CELLS,
         retry_share=config.retry_share if config.passes == 1 else 0.0,      # a second pass buys more than retries
         retry_referrers=config.retry_referrers)
+
+
+def count_sightings(frontier: Frontier, totals: Mapping[str, int]) -> Sightings:
+    """What a pass that has ended tells of the nodes it missed; takes long, so from a thread."""
+    joint = frontier.joint_histogram(MOST_NAMED) if frontier.previous is not None else []
+    return Sightings(*frontier.referrer_histogram(MOST_NAMED), totals["known_answered"], totals["known_silent"], joint)
 
 
 class Pass:
@@ -173,6 +180,7 @@ class Crawl:
         self._pass: Pass | None = None
         self.frontier: Frontier | None = None       # of the last pass that has ended; empty unless contacts are kept
         self._packets_per_ip = 0
+        self.sightings: list[Sightings] = []        # of each pass that has ended
         self._longest_late_us = 0
         self._started_us = 0
         self._taken_us = 0
@@ -219,6 +227,7 @@ class Crawl:
             else:
                 await self._run_pass(number, frontier, saved["totals"] if saved else {}, seeds, writer)
             self._packets_per_ip += await self._in_thread(writer, frontier.max_packets_per_address)
+            self.sightings.append(await self._in_thread(writer, count_sightings, frontier, self._passes[-1]))
             previous = self.frontier = frontier
         while previous is not None and not self._keeps_contacts:
             await self._in_thread(writer, previous.forget_all)
@@ -352,7 +361,7 @@ class Crawl:
             zone=str(zone) if zone.bits else None, passes=self.config.passes, seed=self.config.seed,
             renamed=self.totals("renamed")[0], retries=self.totals("retries")[0],
             found_twice=self.totals("found_before")[0], not_asked=self.totals("not_asked")[0],
-            longest_pause_ms=self._longest_late_us / 1000)
+            longest_pause_ms=self._longest_late_us / 1000, **recall_fields(found, self.sightings))
 
     def _outcome(self) -> tuple[int, dict[str, int]]:
         """Answers, and what was not counted by reason."""

@@ -183,6 +183,12 @@ class CrawlResult:
     found_twice: int = 0        # nodes that both of two passes found: the overlap of a capture-recapture estimate
     not_asked: int = 0          # questions given up at the end: their addresses had too many contacts for their pace
     longest_pause_ms: float = 0.0   # the event loop's worst delay
+    reachable_estimate: float | None = None     # nodes that a perfect crawl would list; None: too little was seen
+    recall_estimate: float | None = None        # found / reachable_estimate, with its 95 % interval
+    recall_low: float | None = None
+    recall_high: float | None = None
+    recall_method: str = ""
+    recall_assumptions: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
