@@ -268,43 +268,12 @@ cdef class Frontier(CrawlQueue):
                         counts[2][named] += store.asked[i] > 1
         return tuple([counts[kind][i] for i in range(most + 1)] for kind in range(3))
 
-    def joint_histogram(self, int most = 64) -> list[int]:
-        """Nodes that this pass or the previous one found, by how many replies of both named them; as above."""
-        cdef uint64_t counts[MAX_HISTOGRAM + 1]
-        cdef uint32_t i
-        cdef int number
-        if self.previous is None or not 1 <= most <= MAX_HISTOGRAM:
-            raise ValueError(f"most is {most}; 1 to {MAX_HISTOGRAM}, and a previous pass is needed")
-        self.settle_named(0)
-        memset(counts, 0, sizeof(counts))
-        with nogil:
-            for number in range(2):
-                count_joint(&self.lanes[number].store, &self.previous_lanes[number].store, True, most, counts)
-                count_joint(&self.previous_lanes[number].store, &self.lanes[number].store, False, most, counts)
-        return [counts[i] for i in range(most + 1)]
-
     def max_packets_per_address(self) -> int:
         """The most packets one address got in this pass, over all its ports; ~50 ns per contact."""
         cdef uint32_t best
         with nogil:
             best = max(most_asked_address(&self.lanes[0].store), most_asked_address(&self.lanes[1].store))
         return best
-
-
-cdef void count_joint(ContactStore* store, ContactStore* other, bint is_whole, uint32_t most,
-                      uint64_t* counts) noexcept nogil:
-    """Add the nodes of a pass that one of both found to a histogram; those that the other knows only if `is_whole`."""
-    cdef Endpoint endpoint
-    cdef Record* record
-    cdef uint32_t i, twin
-    for i in range(store.count if store.capacity else 0):
-        record = record_at(store, i)
-        read_endpoint(store, record, &endpoint)
-        twin = find_record(other, &endpoint) if other.capacity else <uint32_t>NO_RECORD
-        if twin == NO_RECORD and record.state & RECORD_FOUND:
-            counts[min(count_referrers(store, i), most)] += 1
-        elif is_whole and twin != NO_RECORD and (record.state | record_at(other, twin).state) & RECORD_FOUND:
-            counts[min(count_referrers(store, i) + count_referrers(other, twin), most)] += 1
 
 
 cdef bint was_found(Lane* lanes, const Lane* lane, const Record* record) noexcept nogil:  # R0

@@ -108,10 +108,19 @@ def emit_result(result: CrawlResult, bootstrap: tuple[str, ...], *, as_json: boo
         raise DHTError(f"{result.reason}: asked {', '.join(bootstrap)}")
 
 
+def recall_rows(result: CrawlResult) -> list[Row]:
+    """The estimate of recall, where there is one."""
+    if result.recall_estimate is None or result.recall_low is None or result.recall_high is None:
+        return []
+    return [Row("recall, estimated", percent(result.recall_estimate),
+                f"{100 * result.recall_low:.1f} to {percent(result.recall_high)}")]
+
+
 def summarise(result: CrawlResult) -> list[Row]:
     filtered = ", ".join(f"{name} {count(number)}" for name, number in result.filtered.items())
     return [
         Row("found", count(result.found), f"of {count(result.contacts)} contacts"),
+        *recall_rows(result),
         Row("sent", count(result.sent), f"{result.msgs_per_found:.2f} per found node"),
         Row("answered", percent(result.answered / max(result.sent, 1)), f"{count(result.timeouts)} timed out"),
         Row("rate", f"{count(result.rpc_per_s)}/s", f"{count(result.found_per_s)} nodes found per second"),

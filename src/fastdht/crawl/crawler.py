@@ -84,8 +84,7 @@ def make_frontier(config: CrawlConfig, number: int, previous: Frontier | None, l
 
 def count_sightings(frontier: Frontier, totals: Mapping[str, int]) -> Sightings:
     """What a pass that has ended tells of the nodes it missed; takes long, so from a thread."""
-    joint = frontier.joint_histogram(MOST_NAMED) if frontier.previous is not None else []
-    return Sightings(*frontier.referrer_histogram(MOST_NAMED), totals["known_answered"], totals["known_silent"], joint)
+    return Sightings(*frontier.referrer_histogram(MOST_NAMED), totals["known_answered"], totals["known_silent"])
 
 
 class Pass:
@@ -361,7 +360,7 @@ class Crawl:
             zone=str(zone) if zone.bits else None, passes=self.config.passes, seed=self.config.seed,
             renamed=self.totals("renamed")[0], retries=self.totals("retries")[0],
             found_twice=self.totals("found_before")[0], not_asked=self.totals("not_asked")[0],
-            longest_pause_ms=self._longest_late_us / 1000, **recall_fields(found, self.sightings))
+            longest_pause_ms=self._longest_late_us / 1000, **({} if reason else recall_fields(found, self.sightings)))
 
     def _outcome(self) -> tuple[int, dict[str, int]]:
         """Answers, and what was not counted by reason."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
+from fastdht.crawl.recall import combined_fields
+
 FORMATS = ("parquet", "jsonl")
 
 
@@ -243,4 +245,4 @@ def combine(results: Sequence[CrawlResult], reason: str = "", workers: int = 1) 
         rpc_per_s=totals["answered"] / elapsed, found_per_s=totals["found"] / elapsed,
         max_packets_per_ip=max((each.max_packets_per_ip for each in results), default=0),
         longest_pause_ms=max((each.longest_pause_ms for each in results), default=0.0),
-        complete=not reasons, reason=reasons[0] if reasons else "")
+        complete=not reasons, reason=reasons[0] if reasons else "", **combined_fields([] if reasons else results))
