@@ -16,7 +16,7 @@ from fastdht._ext.lanes cimport Lane
 from fastdht._ext.ledger cimport MAX_INTERVAL_S, Ledger
 from fastdht._ext.naming cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED, Tally
 from fastdht._ext.questions cimport (
-    RECORD_DOUBTED, RECORD_FOUND, RECORD_REPEATED, RECORD_UNNAMED, STAGE_BUCKET, STAGE_DONE,
+    DEPTH_FAST, RECORD_DOUBTED, RECORD_FOUND, RECORD_REPEATED, RECORD_UNNAMED, STAGE_BUCKET, STAGE_DONE,
     STAGE_FALLBACK, STAGE_FIRST, STAGE_OWN, STAGE_SAMPLE, STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
 from fastdht._ext.rows cimport ROW_OK, ROW_RENAMED, fill_row
 from fastdht._ext.samples cimport MAX_SAMPLES_READ, SampleRow, fill_samples, told_num
@@ -28,6 +28,7 @@ cdef enum:
     SEED_REPEATS = 3            # losing the only seed would lose the crawl
     FIRST_RTT_OCTAVE = 8
     MAX_HISTOGRAM = 255
+    CONTROL_SHARE = 64          # of the questions of a fast crawl one in so many goes to a node already found
 
 FILTER_NAMES = ("port_zero", "bogon", "own_id", "outside_zone", "too_many", "full", "no_id", "reflected", "changed_id")
 
@@ -119,6 +120,7 @@ cdef class Frontier(CrawlQueue):
         """An answer from the asked endpoint, with our transaction id; late ones too."""
         cdef Lane* lane = &self.lanes[tx.endpoint.family == FAMILY_V6]
         cdef Record* record = record_at(&lane.store, tx.owner_slot)
+        cdef bint is_first
         self.release(tx)
         if message.id == NULL:
             self.tally.filtered[FILTER_NO_ID] += 1
@@ -137,7 +139,11 @@ cdef class Frontier(CrawlQueue):
             self.keep_samples(tx, message, now_us)
         record.state &= ~RECORD_REPEATED
         if self.judge_id(lane, record, message, now_us - tx.sent_us):
+            is_first = stage_of(record) == STAGE_FIRST
             set_stage(record, next_stage(&self.plan, record, message, lane.store.family, lane.store.count))
+            if is_first and self.plan.depth == DEPTH_FAST and is_control_due(&self.tally, record):
+                self.tally.repeats += 1
+                set_stage(record, STAGE_OWN)
         else:
             set_stage(record, STAGE_DONE)
         if stage_of(record) != STAGE_DONE:
@@ -274,6 +280,12 @@ cdef class Frontier(CrawlQueue):
         with nogil:
             best = max(most_asked_address(&self.lanes[0].store), most_asked_address(&self.lanes[1].store))
         return best
+
+
+cdef bint is_control_due(const Tally* tally, const Record* record) noexcept nogil:  # R0
+    """Whether to ask a node just found again: how many of those answer tells what loss costs."""
+    return (record.state & RECORD_FOUND and stage_of(record) == STAGE_DONE
+            and tally.repeats * CONTROL_SHARE < tally.asked)
 
 
 cdef bint was_found(Lane* lanes, const Lane* lane, const Record* record) noexcept nogil:  # R0

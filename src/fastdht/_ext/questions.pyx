@@ -11,7 +11,6 @@ from fastdht._ext.hashing cimport fill_random, next_random
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, prefix_length
 
 cdef enum:
-    CONTROL_SHARE = 32          # of the nodes that a fast crawl finds one in so many is asked twice
     MIN_BUCKETS = 16            # of the cap on buckets asked, while few contacts are known
     OWN_BYTES = 12              # of an id that a target at it keeps: no two nodes share so many
     BUCKET_MARGIN = 2           # and above the logarithm of the known contacts
@@ -59,9 +58,6 @@ cdef uint8_t next_stage(const Plan* plan, Record* record, const Message* message
     if plan.depth == DEPTH_STANDARD and (stage == STAGE_FIRST or stage == STAGE_RETRY or stage == STAGE_SAMPLE
                                          or stage == STAGE_FALLBACK):
         return STAGE_OWN
-    if (plan.depth == DEPTH_FAST and stage == STAGE_FIRST and not is_doubted
-            and record.id[ID_SIZE - 1] % CONTROL_SHARE == 0):
-        return STAGE_OWN                # known to be alive: whether it answers again tells what loss costs
     if plan.depth == DEPTH_EXHAUSTIVE:
         if stage == STAGE_BUCKET:
             record.step -= 1
