@@ -22,7 +22,7 @@ from fastdht._ext.replies cimport handle_silence, handle_stall
 from fastdht._ext.shortlist cimport FLAG_RESULTS, ShortlistPool, View
 from fastdht._ext.state cimport *
 from fastdht._ext.storage cimport SIGNATURE_BAD, SIGNATURE_GOOD, SIGNATURE_UNKNOWN, finish_put, take_parked
-from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT, OWNER_LOOKUP, SLOT_FREE, Transaction
+from fastdht._ext.transactions cimport NO_SLOT, OWNER_DIRECT
 
 cdef enum:
     SEED_CONTACTS = 16          # taken from the table when a lookup opens
@@ -52,15 +52,12 @@ cdef class Core(DirectQueries):
         cdef uint32_t i
         cdef Incoming* incoming
         cdef bint has_records = not self.state.has_frontier
-        cdef uint32_t expected[LOOKAHEAD + 1]       # transactions of the datagrams ahead
         for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if has_records else 0):
-            expected[i] = expect_datagram(self.state, &inbox.datagrams[i])
+            expect_datagram(self.state, &inbox.datagrams[i])
         for i in range(inbox.count):
             incoming = &inbox.datagrams[i]
             if has_records and i + LOOKAHEAD < inbox.count:
-                expected[(i + LOOKAHEAD) % (LOOKAHEAD + 1)] = expect_datagram(self.state, &inbox.datagrams[i + LOOKAHEAD])
-            if has_records and i + 1 < inbox.count:
-                expect_owner(self.state, expected[(i + 1) % (LOOKAHEAD + 1)])
+                expect_datagram(self.state, &inbox.datagrams[i + LOOKAHEAD])
             receive_one(self.state, incoming.data, incoming.size, &incoming.source, incoming.is_truncated, now_us)
 
     def receive(self, data: bytes, source: bytes, now_us: int) -> None:
@@ -346,22 +343,12 @@ cdef class Core(DirectQueries):
             self.state.parked.check_invariants()
 
 
-cdef inline uint32_t expect_datagram(State state, const Incoming* incoming) noexcept nogil:
-    """Have memory fetch the records of a source, fewer for an answer; the transaction that it seems to belong to."""
+cdef inline void expect_datagram(State state, const Incoming* incoming) noexcept nogil:
+    """Have memory fetch the records of a source: an answer needs fewer of them."""
     if incoming.size > MIN_DATAGRAM and looks_like_query(incoming.data, incoming.size):
         state.throttle.expect(&incoming.source)
-        return NO_SLOT
-    state.throttle.expect_answer(&incoming.source)
-    return state.transactions.expect(incoming.data, incoming.size)
-
-
-cdef inline void expect_owner(State state, uint32_t slot) noexcept nogil:
-    """Have memory fetch what the owner of a transaction will need of its answer."""
-    cdef const Transaction* transaction
-    if slot != NO_SLOT:
-        transaction = &state.transactions.slots[slot]
-        if transaction.owner == OWNER_LOOKUP and transaction.state != SLOT_FREE:
-            state.shortlists.expect_answer(transaction.owner_slot, transaction.owner_index)
+    else:
+        state.throttle.expect_answer(&incoming.source)
 
 
 cdef void sweep(State state, int64_t now_us) noexcept nogil:  # R0
