@@ -145,7 +145,7 @@ class Crawl:
     `sink` takes the rows (without one they are only counted); `on_progress` is called twice a second. With `samples`
     it is a harvest: each node is asked for samples of its infohashes once, where the keeper's ledger allows. `saver`
     keeps what is needed to go on after a crash; `saved` is where an earlier attempt left off. `disk_used` tells the
-    bytes that the results take. With `keeps_contacts` the last frontier outlives the run, for what is estimated from it.
+    bytes that the results take. With `keeps_contacts` the last frontier outlives the run, for estimates.
     """
 
     def __init__(self, config: CrawlConfig, sink: Sink | None = None, *, samples: SampleKeeper | None = None,
