@@ -340,11 +340,14 @@ class Crawl:
         self._reported = (now_us, all_sent, all_found)
         counts = self._pass.totals()
         seconds = (now_us - max(then_us, self._started_us)) / SECOND_US
+        infohashes, coverage = (self._samples.seen(all_found, self.totals("samplers")[0])
+                                if self._samples is not None else (None, None))
         self._on_progress(Progress(
             elapsed_s=(now_us - self._started_us) / SECOND_US, pass_number=self._pass.number + 1,
             found=all_found, sent=all_sent, answered=answered, contacts=counts["contacts"], queued=counts["queued"],
             in_flight=counts["in_flight"], rate=(all_sent - sent) / seconds,
-            found_rate=(all_found - found) / seconds, kernel_drops=drops))
+            found_rate=(all_found - found) / seconds, kernel_drops=drops,
+            infohashes=infohashes, coverage=coverage))
 
     def totals(self, *names: str) -> tuple[int, ...]:
         """Counters of the frontiers of all passes, summed."""
