@@ -35,7 +35,6 @@ static inline void open_asker(asker *a, uint64_t seed, int64_t timeout_ns)
     a->fd = open_socket((struct sockaddr_in){.sin_family = AF_INET}, false);
     int on = 1;
     setsockopt(a->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    forbid_splitting(a->fd);
     a->slab = calloc(SLAB, sizeof *a->slab);
     if (!a->slab)
         die("calloc");

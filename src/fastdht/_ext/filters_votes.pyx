@@ -252,7 +252,7 @@ cdef class Votes:
     only while fewer than two nodes have sent filters.
     """
 
-    def __init__(self):
+    def __cinit__(self):
         self.seed_filters = []
         self.peer_filters = []
         self.named = PlainFilter()

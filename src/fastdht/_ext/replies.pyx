@@ -26,6 +26,8 @@ cdef void handle_response(State state, const Message* message, const Endpoint* s
         state.counters[DROP_OWN_ID] += 1        # a reflector; its transaction runs into silence
         return
     transaction = state.transactions.slots[slot]
+    if transaction.owner == OWNER_LOOKUP:
+        state.shortlists.expect_answer(transaction.owner_slot, transaction.owner_index)
     state.transactions.close(slot)
     state.counters[RESPONSES_HANDLED] += 1
     state.answered_us = now_us

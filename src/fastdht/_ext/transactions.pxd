@@ -69,7 +69,6 @@ cdef class TransactionTable:
     cdef uint32_t open(self, const Endpoint* endpoint, int64_t now_us) noexcept nogil   # NO_SLOT when full
     cdef uint32_t tid_of(self, uint32_t slot) noexcept nogil    # goes on the wire in network order
     cdef uint32_t match(self, const Span* tid, const Endpoint* source) noexcept nogil   # NO_SLOT when not ours
-    cdef uint32_t expect(self, const uint8_t* data, uint32_t size) noexcept nogil       # NO_SLOT when it cannot tell
     cdef void close(self, uint32_t slot) noexcept nogil
     cdef uint32_t next_stalled(self, int64_t now_us) noexcept nogil     # moves one slot to STALLED; NO_SLOT when none is due
     cdef uint32_t next_timed_out(self, int64_t now_us) noexcept nogil   # a due slot, still open: the caller closes it

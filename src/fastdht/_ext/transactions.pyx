@@ -8,15 +8,8 @@ What may never happen: a slot in two lists, or two outstanding slots with one ti
 Source: BEP 5 ("t" is ours to choose and comes back verbatim).
 """
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp
 
 from fastdht._ext.addresses cimport dump_compact, load_compact, read_be32, same_endpoint, write_be32
-from fastdht._ext.prefetch cimport fetch_span
-
-cdef enum:                      # sizes at the end of an answer
-    ANSWER_TAIL = 7             # 1:y1:re
-    VERSION_PART = 9            # 1:v4:….
-    TID_PART = 9                # 1:t4:….
 
 
 cdef inline uint32_t mix_half(uint32_t half, uint32_t key) noexcept nogil:
@@ -102,26 +95,6 @@ cdef class TransactionTable:
                     return NO_SLOT
         self.unknown += 1
         return NO_SLOT
-
-    cdef uint32_t expect(self, const uint8_t* data, uint32_t size) noexcept nogil:  # R0
-        """The slot that an answer still to be read will most likely name; memory is asked for it. A hint, no more.
-
-        A canonical answer ends in its tid, perhaps a version of four bytes, and its kind.
-        """
-        cdef const uint8_t* at = data + size - ANSWER_TAIL
-        cdef uint32_t slot
-        if size < ANSWER_TAIL + VERSION_PART + TID_PART:
-            return NO_SLOT
-        if memcmp(at - VERSION_PART, b"1:v4:", 5) == 0:
-            at -= VERSION_PART
-        at -= TID_PART
-        if memcmp(at, b"1:t4:", 5) != 0:
-            return NO_SLOT
-        slot = self.invert(read_be32(at + 5)) & ((<uint32_t>1 << self.index_bits) - 1)
-        if slot >= self.untouched:
-            return NO_SLOT
-        fetch_span(&self.slots[slot], sizeof(Transaction))
-        return slot
 
     cdef void close(self, uint32_t slot) noexcept nogil:  # R0
         cdef Transaction* t = &self.slots[slot]

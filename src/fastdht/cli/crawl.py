@@ -130,10 +130,10 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     from fastdht.testing.sessions import read_sessions
     from fastdht.testing.truth import ANSWERS, REACHABLE, read_truth
 
+    truth = read_truth(truth_file)
     if mode_of(directory) in PEERS_MODES:
         show_peers(directory, truth_file, as_json=as_json)
         return
-    truth = read_truth(truth_file)
     if is_harvest(directory):
         show_harvest(directory, truth_file, truth.records, truth.nodes, as_json=as_json)
         return

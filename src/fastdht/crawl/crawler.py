@@ -29,7 +29,7 @@ from fastdht.crawl.sinks import NullSink, Sink
 from fastdht.engine.clock import monotonic_us, thread_busy_us
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
-from fastdht.engine.transport import Transport, open_transport
+from fastdht.engine.transport import Transport, UdpTransport, open_transport
 from fastdht.errors import ConfigError
 from fastdht.types import Endpoint
 
@@ -52,7 +52,7 @@ STOPPED = "stopped before its end"
 
 def open_crawl_transport(bind: Endpoint) -> Transport:
     """A socket whose datagrams never ask to be split: ours are small, and the kernel is spared their numbering."""
-    return open_transport(bind, probe_mtu=True)
+    return open_transport(bind, for_crawl=True)
 
 
 def step_back() -> None:
@@ -87,6 +87,19 @@ def count_sightings(frontier: Frontier, totals: Mapping[str, int]) -> Sightings:
     return Sightings(*frontier.referrer_histogram(MOST_NAMED), totals["known_answered"], totals["known_silent"])
 
 
+class CrawlEngine(Engine):
+    """An engine whose core asks by itself: where the system has batches, Python is spared them."""
+
+    def on_readable(self) -> None:
+        if not isinstance(self.transport, UdpTransport):
+            super().on_readable()
+            return
+        self.batches += self.transport.run_rounds(self.core, self._inbox)
+        now = self.clock()
+        self._drain_refusals(now)
+        self._arm(now)
+
+
 class Pass:
     """One pass: its core, frontier, engine and pace; `before` are the totals of what is continued."""
 
@@ -103,7 +116,7 @@ class Pass:
         core_config = CoreConfig.crawl(config.family, allowed_nets=config.allow_net, blocklist=config.blocklist)
         self.core = Core(core_config, random_id(seed), os.urandom(SECRET_SIZE), seed, self.frontier)
         self.transport = transport(config.bind)
-        self.engine = Engine(self.core, self.transport, clock)
+        self.engine = CrawlEngine(self.core, self.transport, clock)
         timeout_us = int(config.timeout_s * SECOND_US) or None
         self.pace = Pace(config.rate, config.max_in_flight, timeout_us)
         self.apply_pace()
@@ -151,7 +164,7 @@ class Crawl:
     `sink` takes the rows (without one they are only counted); `on_progress` is called twice a second. With `samples`
     it is a harvest: each node is asked for samples of its infohashes once, where the keeper's ledger allows. `saver`
     keeps what is needed to go on after a crash; `saved` is where an earlier attempt left off. `disk_used` tells the
-    bytes that the results take. With `keeps_contacts` the last frontier outlives the run, for what is estimated from it.
+    bytes that the results take. With `keeps_contacts` the last `frontier` outlives the run.
     """
 
     def __init__(self, config: CrawlConfig, sink: Sink | None = None, *, samples: SampleKeeper | None = None,
@@ -335,11 +348,14 @@ class Crawl:
         self._reported = (now_us, all_sent, all_found)
         counts = self._pass.totals()
         seconds = (now_us - max(then_us, self._started_us)) / SECOND_US
+        infohashes, coverage = (self._samples.seen(all_found, self.totals("samplers")[0])
+                                if self._samples is not None else (None, None))
         self._on_progress(Progress(
             elapsed_s=(now_us - self._started_us) / SECOND_US, pass_number=self._pass.number + 1,
             found=all_found, sent=all_sent, answered=answered, contacts=counts["contacts"], queued=counts["queued"],
             in_flight=counts["in_flight"], rate=(all_sent - sent) / seconds,
-            found_rate=(all_found - found) / seconds, kernel_drops=drops))
+            found_rate=(all_found - found) / seconds, kernel_drops=drops,
+            infohashes=infohashes, coverage=coverage))
 
     def totals(self, *names: str) -> tuple[int, ...]:
         """Counters of the frontiers of all passes, summed."""
