@@ -54,7 +54,8 @@ def run_kind(swarm: Swarm, kind: str, seed: int) -> dict[str, Any]:
     result.pop("filtered")
     seconds = time.perf_counter() - started
     return {"kind": kind, "swarm_seed": seed, "nodes": swarm.nodes, "seconds": seconds,
-            "truth": len(sink.keys & reachable) / len(reachable), "sightings": [each._asdict() for each in crawl.sightings], **result}
+            "truth": len(sink.keys & reachable) / len(reachable),
+            "sightings": [each._asdict() for each in crawl.sightings], **result}
 
 
 def run_seed(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:

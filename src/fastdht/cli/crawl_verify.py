@@ -46,8 +46,9 @@ def recall_rows(verdict: Verdict) -> list[Row]:
         return []
     error = 100 * (verdict.recall_estimate - verdict.recall)
     holds = "holds" if verdict.recall_low <= verdict.recall <= verdict.recall_high else "does not hold"
+    interval = f"{100 * verdict.recall_low:.1f} to {percent(verdict.recall_high)}"
     return [Row("recall, estimated", percent(verdict.recall_estimate),
-                f"{error:+.2f} points; {100 * verdict.recall_low:.1f} to {percent(verdict.recall_high)} {holds} the truth")]
+                f"{error:+.2f} points; {interval} {holds} the truth")]
 
 
 def show_size(directory: Path, truth_file: Path, truth: int, *, as_json: bool) -> None:

@@ -113,7 +113,7 @@ def recall_fields(found: int, passes: Sequence[Sightings]) -> dict[str, Any]:
     if not found or not known or len(known) < len(passes):
         return {}
     nodes = max(float(found), sum(estimate.nodes for estimate in known) / len(known))
-    error = max(estimate.error for estimate in known)       # passes see the same tables: their errors are not independent
+    error = max(estimate.error for estimate in known)   # passes see the same tables: their errors are not independent
     recall = found / nodes
     margin = NORMAL_95 * sqrt((recall * error / nodes) ** 2 + MODEL_ERROR ** 2)
     return describe(nodes, recall, recall - margin, recall + margin)
