@@ -107,3 +107,14 @@ def octaves(column: pyarrow.ChunkedArray) -> list[tuple[int, int]]:
     while least and least[0] not in found and not zeros:
         least.pop(0)
     return [(0, zeros)] * bool(zeros) + [(low, found.get(low, 0)) for low in least]
+
+
+def even_bins(column: pyarrow.ChunkedArray, most_bins: int = 20) -> list[tuple[str, int]]:
+    """Counts between equal steps: (least value of each, count)."""
+    import pyarrow.compute as compute
+
+    if not len(column):
+        return []
+    step = compute.max(column).as_py() // most_bins + 1
+    counts = counted(compute.divide(column, step))
+    return [(f"{place * step:,}", counts.get(place, 0)) for place in range(min(counts), max(counts) + 1)]
