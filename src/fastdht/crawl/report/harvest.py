@@ -1,0 +1,176 @@
+"""The page of a harvest: what was seen, what there may be, and how sure that is. Rate class: command."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastdht.crawl.records import SAMPLE_COLUMNS
+from fastdht.crawl.report import plots
+from fastdht.crawl.report.census import cost
+from fastdht.crawl.report.columns import octaves, read_table
+from fastdht.crawl.report.content import (
+    Fact,
+    Page,
+    Section,
+    Source,
+    Table,
+    counts_table,
+    decimal,
+    interval,
+    number,
+    percent,
+    ratio,
+    seconds,
+)
+from fastdht.crawl.report.harvest_error import GROUPS, total_interval
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SWEEPS = 10                 # that are looked ahead
+PIECES = 20                 # of a harvest, for what each brought
+NAMES = ("info_hash", "ip", "port", "num", "interval")
+
+
+def build(source: Source) -> Page:
+    """Raises PersistError."""
+    rows, summary = read_table(source.directory, "samples", SAMPLE_COLUMNS, NAMES), source.summary
+    bounds = total_interval(rows, summary)
+    page = Page(f"Harvest {source.directory.name}", facts(source, rows, bounds))
+    page.sections = [*total(summary, bounds), *coverage(summary), *yields(rows), *nodes(rows), *replies(summary),
+                     *cost(summary)]
+    if summary.get("assumptions"):
+        page.sections.append(Section("What the total assumes", lines=[str(line) for line in summary["assumptions"]]))
+    page.undone = undone(summary)
+    return page
+
+
+def facts(source: Source, rows: pyarrow.Table, bounds: tuple[float, float] | None) -> list[Fact]:
+    import pyarrow.compute as compute
+
+    summary = source.summary
+    seen = summary.get("infohashes") or compute.count_distinct(rows.column("info_hash")).as_py()
+    low, high = bounds or (None, None)
+    return [
+        ("Infohashes seen", number(seen), f"in {len(rows):,} samples"),
+        ("State", str(source.note.get("state", "unknown")), str(summary.get("reason") or "")),
+        ("In all, estimated", number(summary.get("total")), interval(low, high)),
+        ("Coverage of this sweep", percent(summary.get("coverage")),
+         interval(ratio(seen, high), ratio(seen, low), percent)),
+        ("Nodes that hold each", decimal(summary.get("replicas"), 1), "estimated mean"),
+        ("Nodes that showed samples", number(summary.get("samplers")), f"of {number(summary.get('found'))} found"),
+        ("New per query", decimal(summary.get("new_per_query")),
+         f"infohashes; {number(summary.get('sample_queries'))} nodes were asked"),
+        ("Time", seconds(summary.get("elapsed_s")), ""),
+    ]
+
+
+def total(summary: dict[str, Any], bounds: tuple[float, float] | None) -> list[Section]:
+    """What was seen beside what there may be."""
+    if not summary.get("total"):
+        return []
+    value, seen = summary["total"], summary["infohashes"]
+    spans = [plots.Span("seen", seen, seen, seen)]
+    if summary.get("total_chao2"):
+        spans.append(plots.Span("at least (Chao)", summary["total_chao2"], summary["total_chao2"], None))
+    spans.append(plots.Span("in all", value, *(bounds or (value, value))))
+    text = (f"The interval is of 95 %, from leaving out one of {GROUPS} groups of nodes at a time. It has the error of "
+            "sampling, not that of wrong assumptions." if bounds else "There were too few nodes, or too many samples, "
+            "for an interval.")
+    rows = [(span.name, "" if span.high is None or span.low == span.high else interval(span.low, span.high),
+             number(span.value)) for span in spans]
+    return [Section("How many there are", text, plots.spans_plot(spans, "Infohashes seen and estimated", "infohashes"),
+                    Table(("", "", "infohashes"), rows))]
+
+
+def coverage(summary: dict[str, Any]) -> list[Section]:
+    """What more sweeps would bring at the best."""
+    share = summary.get("coverage")
+    if not share:
+        return []
+    sweeps = list(range(SWEEPS + 1))
+    plot = plots.lines_plot([plots.Line("covered at most", sweeps, [1 - (1 - share) ** i for i in sweeps])],
+                            "Coverage as sweeps add up", "sweeps, each after the interval", "of all", is_share=True)
+    return [Section("Coverage by sweep", f"This sweep saw {percent(share)}. The curve is what as many sweeps would see at "
+                    "the most, if nodes draw their samples anew each time: infohashes on few nodes take longer.", plot)]
+
+
+def yields(rows: pyarrow.Table) -> list[Section]:
+    """How the number of different infohashes grew, and what an answer still brought."""
+    import numpy
+    import pyarrow.compute as compute
+
+    if len(rows) < PIECES:
+        return []
+    codes = codes_of(rows.column("info_hash"))
+    different = numpy.maximum.accumulate(codes) + 1      # codes are given in the order of their first appearance
+    speaker = compute.binary_join_element_wise(rows.column("ip"), rows.column("port").cast("string"), ":")
+    answers = numpy.cumsum(numpy.diff(codes_of(speaker), prepend=-1) != 0)
+    ends = [len(rows) * (i + 1) // PIECES - 1 for i in range(PIECES)]
+    xs = [0, *(int(answers[end]) for end in ends)]
+    ys = [0, *(int(different[end]) for end in ends)]
+    seen = [0, *(end + 1 for end in ends)]
+    pairs = list(zip(xs, ys, strict=True))
+    gains = [(after[1] - before[1]) / max(after[0] - before[0], 1) for before, after in zip(pairs, pairs[1:], strict=False)]
+    return [
+        Section("Discovery", "Where the curve of different infohashes is flat, more of the same sweep would bring little.",
+                plots.lines_plot([plots.Line("different", xs, ys), plots.Line("samples", xs, seen)],
+                                 "Infohashes seen as nodes answered", "nodes that showed samples", "infohashes")),
+        Section("New per answer", f"Infohashes not seen before, for each answer that had samples: {gains[0]:.1f} at "
+                f"first, {gains[-1]:.1f} at last.", plots.lines_plot(
+                    [plots.Line("new per answer", xs[1:], gains)], "New infohashes per answer",
+                    "nodes that showed samples", "new infohashes per answer")),
+    ]
+
+
+def codes_of(column: pyarrow.ChunkedArray) -> Any:
+    """A number for each value, in the order of first appearance."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False)
+
+
+def nodes(rows: pyarrow.Table) -> list[Section]:
+    """What nodes say they store, and how long they want to be left alone."""
+    if not len(rows):
+        return []
+    told = rows.group_by(["ip", "port"]).aggregate([("num", "max"), ("interval", "max")])
+    sections = []
+    for name, heading, text, write in (
+            ("num_max", "Infohashes on a node", "The num that nodes with samples tell.", number),
+            ("interval_max", "Interval", "How long they want to be left alone before the next question.", seconds)):
+        bins = octaves(told.column(name))
+        sections.append(Section(heading, text, plots.columns_plot([(write(low), count) for low, count in bins], heading,
+                                                                  "from … on", "nodes")))
+    return sections
+
+
+def replies(summary: dict[str, Any]) -> list[Section]:
+    """What became of the questions for samples."""
+    asked = summary.get("sample_queries")
+    if not asked:
+        return []
+    samplers, refused = summary.get("samplers", 0), summary.get("refused", 0)
+    rows = [("showed samples, be it none", samplers), ("do not know the method", refused),
+            ("silent, or an answer without samples", max(0, asked - samplers - refused))]
+    table = counts_table(("", "number"), [
+        ("nodes left alone: their interval had not ended", summary.get("not_due", 0)),
+        ("asked find_node instead, after a refusal", summary.get("fallbacks", 0)),
+        ("samples lost for want of room", summary.get("samples_lost", 0)),
+        ("nodes doubted: they tell far more than others", summary.get("doubted", 0))])
+    return [Section("Questions for samples", "One to each contact, dead ones among them, and none repeated (BEP 51).",
+                    plots.bars_plot(rows, "Questions for samples by outcome", "nodes asked", asked), table)]
+
+
+def undone(summary: dict[str, Any]) -> list[str]:
+    rows = ["A node shows at most some twenty of its infohashes and was asked once: what it hides is estimated, not seen."]
+    if summary.get("zone"):
+        rows.append(f"Only the zone {summary['zone']} of the key space was harvested.")
+    if summary.get("not_due"):
+        rows.append(f"{summary['not_due']:,} nodes were left alone, for their interval had not ended: they count for "
+                    "nothing here.")
+    if not summary.get("total"):
+        rows.append("The total was not estimated: too little was seen, or the run did not end.")
+    return [
+        *rows,
+        "Infohashes that a node invents are among those seen; only asking for their peers tells them from real ones.",
+        "Peers, metadata and content were not asked for. Who knows BEP 44 (items) was not measured.",
+    ]
