@@ -144,8 +144,8 @@ def cost(summary: dict[str, Any]) -> list[Section]:
         return []
     timeouts = summary.get("timeouts", 0)
     outcomes = [("answered", answered), ("timed out", timeouts),
-                ("anything else: late, refused, given up", max(0, sent - answered - timeouts))]
-    sections = [Section("Replies", "What became of each query.", plots.bars_plot(
+                ("anything else", max(0, sent - answered - timeouts))]
+    sections = [Section("Replies", "What became of each query; anything else is late, refused, or no answer to it.", plots.bars_plot(
         outcomes, "Queries by outcome", "queries", sent))]
     refused = sorted(summary.get("filtered", {}).items(), key=lambda each: -each[1])
     refused += [("found under another id than named", summary.get("renamed", 0))]

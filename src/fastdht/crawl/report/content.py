@@ -8,6 +8,7 @@ from typing import Any
 
 UNKNOWN = "not known"
 TOP = 15                    # rows of a list
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 Fact = tuple[str, str, str]     # name, value, remark
 
@@ -68,7 +69,7 @@ def decimal(value: float | None, digits: int = 2) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    return UNKNOWN if share is None else f"{100 * share:.{digits}f} %"
+    return UNKNOWN if share is None else f"{100 * share:.{digits}f}{NO_BREAK}%"
 
 
 def ratio(part: float | None, whole: float | None) -> float | None:
@@ -81,8 +82,8 @@ def seconds(value: float | None) -> str:
         return UNKNOWN
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if value >= 2 * length:
-            return f"{value / length:,.1f} {unit}"
-    return f"{value:,.1f} s"
+            return f"{value / length:,.1f}{NO_BREAK}{unit}"
+    return f"{value:,.1f}{NO_BREAK}s"
 
 
 def size(value: float | None) -> str:
@@ -91,10 +92,10 @@ def size(value: float | None) -> str:
         return UNKNOWN
     for unit, power in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if value >= 1 << power:
-            return f"{value / (1 << power):,.4g} {unit}"
-    return f"{value:,.0f} B"
+            return f"{value / (1 << power):,.4g}{NO_BREAK}{unit}"
+    return f"{value:,.0f}{NO_BREAK}B"
 
 
 def interval(low: float | None, high: float | None, write: Any = number, ci: float = 0.95) -> str:
     """The bounds of an estimate; empty where there are none."""
-    return "" if low is None or high is None else f"{100 * ci:g} %: {write(low)} to {write(high)}"
+    return "" if low is None or high is None else f"{100 * ci:g}{NO_BREAK}%: {write(low)} to {write(high)}"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from fastdht.crawl.records import SAMPLE_COLUMNS
 from fastdht.crawl.report import plots
 from fastdht.crawl.report.census import cost
-from fastdht.crawl.report.columns import octaves, read_table
+from fastdht.crawl.report.columns import most, octaves, read_table
 from fastdht.crawl.report.content import (
+    TOP,
     Fact,
     Page,
     Section,
@@ -133,14 +134,12 @@ def nodes(rows: pyarrow.Table) -> list[Section]:
     if not len(rows):
         return []
     told = rows.group_by(["ip", "port"]).aggregate([("num", "max"), ("interval", "max")])
-    sections = []
-    for name, heading, text, write in (
-            ("num_max", "Infohashes on a node", "The num that nodes with samples tell.", number),
-            ("interval_max", "Interval", "How long they want to be left alone before the next question.", seconds)):
-        bins = octaves(told.column(name))
-        sections.append(Section(heading, text, plots.columns_plot([(write(low), count) for low, count in bins], heading,
-                                                                  "from … on", "nodes")))
-    return sections
+    bins = [(number(low), count) for low, count in octaves(told.column("num_max"))]
+    intervals = [(seconds(float(value)), count) for value, count in most(told.column("interval_max"), TOP)]
+    return [Section("Infohashes on a node", "The num that nodes with samples tell.", plots.columns_plot(
+                bins, "Nodes by the number of infohashes they store", "infohashes, at least", "nodes")),
+            Section("Interval", "How long nodes want to be left alone before the next question.",
+                    table=counts_table(("interval", "of all", "nodes"), intervals, len(told)))]
 
 
 def replies(summary: dict[str, Any]) -> list[Section]:
@@ -149,8 +148,8 @@ def replies(summary: dict[str, Any]) -> list[Section]:
     if not asked:
         return []
     samplers, refused = summary.get("samplers", 0), summary.get("refused", 0)
-    rows = [("showed samples, be it none", samplers), ("do not know the method", refused),
-            ("silent, or an answer without samples", max(0, asked - samplers - refused))]
+    rows = [("showed samples", samplers), ("do not know the method", refused),
+            ("silent, or no samples", max(0, asked - samplers - refused))]
     table = counts_table(("", "number"), [
         ("nodes left alone: their interval had not ended", summary.get("not_due", 0)),
         ("asked find_node instead, after a refusal", summary.get("fallbacks", 0)),

@@ -72,7 +72,7 @@ def results(rows: pyarrow.Table) -> list[Section]:
             sections.append(Section(
                 heading, f"From the first look to the result; median {seconds(middle)}. Each column is up to twice as "
                 "long as the one before.", plots.columns_plot([(milliseconds(low), count) for low, count in bins],
-                                                               heading, "from … on", "hashes")))
+                                                               heading, "time, at least", "hashes")))
     return sections
 
 
@@ -101,7 +101,7 @@ def torrents(fetched: pyarrow.Table) -> list[Section]:
         bins = octaves(fetched.column(name))
         if bins:
             sections.append(Section(heading, plot=plots.columns_plot(
-                [(write(low), count) for low, count in bins], heading, "from … on", "torrents")))
+                [(write(low), count) for low, count in bins], heading, f"{heading.lower()}, at least", "torrents")))
     if not len(fetched):
         return sections
     kinds = [(f"version {name}", count) for name, count in sorted(counted(fetched.column("version")).items())]

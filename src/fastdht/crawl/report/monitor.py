@@ -18,7 +18,6 @@ from fastdht.crawl.report.content import (
     Page,
     Section,
     Source,
-    Table,
     counts_table,
     interval,
     number,
@@ -150,7 +149,7 @@ def lengths(source: Source) -> list[Section]:
              ("begun before, gone on after", count_where(left, right))]
     bins = octaves(compute.subtract(whole.column("end"), whole.column("start")))
     plot = plots.columns_plot([(seconds(low), count) for low, count in bins], "Lengths of sessions seen whole",
-                              "from … on", "sessions") if bins else ""
+                              "length, at least", "sessions") if bins else ""
     return [Section("Sessions", "The columns are sessions seen whole, of which long ones are missing: the curve, not the "
                     "columns, tells how long sessions last." if plot else "", plot,
                     counts_table(("sessions", "of all", "number"), kinds, len(rows)))]
@@ -172,10 +171,13 @@ def outcomes(rounds: Rows) -> list[Section]:
     for row in rounds:
         if row["unobserved"]:
             missed[str(row["reason"])] += row["unobserved"]
-    return [Section("Visits", "Those that were observed.", plots.bars_plot(
-                rows, "Visits by outcome", "visits", visits)),
-            Section("Not observed", "Visits that say nothing of the node, for they were not made, or our own side was "
-                    "out. They end no session.", table=counts_table(("reason", "visits"), missed.most_common()))]
+    sections = [Section("Visits", "Those that were observed.", plots.bars_plot(
+        rows, "Visits by outcome", "visits", visits))]
+    if missed:
+        sections.append(Section(
+            "Not observed", "Visits that say nothing of the node, for they were not made, or our own side was out. They "
+            "end no session.", table=counts_table(("reason", "visits"), missed.most_common())))
+    return sections
 
 
 def targets(source: Source) -> list[Section]:
@@ -198,10 +200,9 @@ def draw_target(name: str, rows: list[dict[str, Any]]) -> Section:
               for kind in ("seeds", "downloaders") if any(row[kind] is not None for row in rows)]
     kept = [row["stayed"] for row in rows if row["stayed"] is not None]
     text = f"{sum(kept) / len(kept):.1f} of the eight closest nodes stayed from round to round. " if kept else ""
-    return Section(f"Target {name[:10]}…", f"{text}Answered: {sum(row['answered'] for row in rows):,} of "
+    return Section(f"Target {name[:10]}…", f"{name}: {text}Answered: {sum(row['answered'] for row in rows):,} of "
                    f"{sum(row['asked'] for row in rows):,} queries.",
-                   plots.lines_plot(lines, "Peers of a target over time", axis, "peers"),
-                   Table(("target", ""), [(name, "")]))
+                   plots.lines_plot(lines, "Peers of a target over time", axis, "peers"))
 
 
 def undone(source: Source, found: dict[str, Any], rounds: Rows) -> list[str]:

@@ -34,7 +34,7 @@ def spread(column: pyarrow.ChunkedArray, heading: str, what: str, text: str = ""
         return []
     middle = compute.quantile(column, 0.5)[0].as_py()
     line = f"Mean {compute.mean(column).as_py():,.1f}, median {middle:,.0f}, most {compute.max(column).as_py():,}."
-    plot = plots.columns_plot([(f"{least:,}", count) for least, count in rows], heading, f"{what}: from … on",
+    plot = plots.columns_plot([(f"{least:,}", count) for least, count in rows], heading, f"{what}, at least",
                               "infohashes")
     return [Section(heading, " ".join(filter(None, (line, text))), plot)]
 
@@ -44,7 +44,7 @@ def cost(rows: pyarrow.Table) -> list[Section]:
     if not len(rows):
         return []
     asked = plots.columns_plot(even_bins(rows.column("asked")), "Nodes asked for an infohash",
-                               "nodes asked: from … on", "infohashes")
+                               "nodes asked, at least", "infohashes")
     outcomes: list[tuple[str, Any]] = sorted(counted(rows.column("outcome")).items(), key=lambda each: -each[1])
     names = {"done": "done", "late": "late: its time was over", "exhausted": "exhausted: its budget of queries was"}
     return [Section("Cost of an infohash", plot=asked),
