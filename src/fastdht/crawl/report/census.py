@@ -66,16 +66,16 @@ def recall(findings: Findings, summary: dict[str, Any]) -> list[Section]:
     share, low, high = (summary.get(f"recall_{name}") for name in ("estimate", "low", "high"))
     if not share:
         return []
-    rows = [("found", number(findings.nodes), ""),
-            ("share of all that are reachable", percent(share), interval(low, high, percent)),
-            ("reachable, estimated", number(summary.get("reachable_estimate") or findings.nodes / share), "")]
+    rows = [("found", "", number(findings.nodes)),
+            ("reachable, estimated", "", number(summary.get("reachable_estimate") or findings.nodes / share)),
+            ("share found", interval(low, high, percent), percent(share))]
     if summary.get("found_twice"):
-        rows.append(("found by both passes", number(summary["found_twice"]), ""))
-    spans = [plots.Span("recall", 100 * share, 100 * (low or share), 100 * (high or share))]
-    text = ". ".join(filter(None, (str(summary.get("recall_method") or ""),
-                                   str(summary.get("recall_assumptions") or "Of the nodes that a crawl can reach"))))
-    return [Section("Recall", f"{text}.", plots.spans_plot(spans, "Estimated recall with its interval", "% found",
-                                                            starts_at_zero=False),
+        rows.append(("found by both passes", "", number(summary["found_twice"])))
+    texts = [f"{title}: {summary[name]}." for title, name in (("Method", "recall_method"), ("Assumed", "recall_assumptions"))
+             if summary.get(name)]
+    span = plots.Span("recall", 100 * share, 100 * (share if low is None else low), 100 * (share if high is None else high))
+    return [Section("Recall", " ".join(["Of the nodes that any crawl could reach.", *texts]),
+                    plots.spans_plot([span], "Estimated recall with its interval", "% found", starts_at_zero=False),
                     Table(("", "", ""), rows))]
 
 
@@ -199,7 +199,7 @@ def undone(findings: Findings, source: Source) -> list[str]:
     return [
         *rows,
         "Which nodes know BEP 44 (items), BEP 51 (samples) or BEP 33 (scrapes) was not measured: a census asks only "
-        "find_node. `fastdht crawl harvest` shows who answers samples.",
+        "find_node. A harvest shows who answers samples.",
         "Nodes behind address translators that answer only those they have asked are invisible to any crawl.",
         "No peers, no content and no torrents were asked for.",
     ]

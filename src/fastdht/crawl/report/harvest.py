@@ -100,25 +100,24 @@ def yields(rows: pyarrow.Table) -> list[Section]:
     import numpy
     import pyarrow.compute as compute
 
-    if len(rows) < PIECES:
+    if not len(rows):
         return []
-    codes = codes_of(rows.column("info_hash"))
-    different = numpy.maximum.accumulate(codes) + 1      # codes are given in the order of their first appearance
-    speaker = compute.binary_join_element_wise(rows.column("ip"), rows.column("port").cast("string"), ":")
-    answers = numpy.cumsum(numpy.diff(codes_of(speaker), prepend=-1) != 0)
-    ends = [len(rows) * (i + 1) // PIECES - 1 for i in range(PIECES)]
-    xs = [0, *(int(answers[end]) for end in ends)]
-    ys = [0, *(int(different[end]) for end in ends)]
-    seen = [0, *(end + 1 for end in ends)]
-    pairs = list(zip(xs, ys, strict=True))
-    gains = [(after[1] - before[1]) / max(after[0] - before[0], 1) for before, after in zip(pairs, pairs[1:], strict=False)]
+    speakers = compute.binary_join_element_wise(rows.column("ip"), rows.column("port").cast("string"), ":")
+    # the rows of an answer follow each other, and codes are given in the order of their first appearance
+    ends = numpy.flatnonzero(numpy.diff(codes_of(speakers), append=-1))
+    different = numpy.maximum.accumulate(codes_of(rows.column("info_hash")))[ends] + 1
+    pieces = min(PIECES, len(ends))
+    answers = [len(ends) * i // pieces for i in range(pieces + 1)]
+    found = [0, *(int(different[i - 1]) for i in answers[1:])]
+    shown = [0, *(int(ends[i - 1]) + 1 for i in answers[1:])]
+    gains = [(found[i + 1] - found[i]) / (answers[i + 1] - answers[i]) for i in range(pieces)]
     return [
         Section("Discovery", "Where the curve of different infohashes is flat, more of the same sweep would bring little.",
-                plots.lines_plot([plots.Line("different", xs, ys), plots.Line("samples", xs, seen)],
+                plots.lines_plot([plots.Line("different", answers, found), plots.Line("samples", answers, shown)],
                                  "Infohashes seen as nodes answered", "nodes that showed samples", "infohashes")),
         Section("New per answer", f"Infohashes not seen before, for each answer that had samples: {gains[0]:.1f} at "
                 f"first, {gains[-1]:.1f} at last.", plots.lines_plot(
-                    [plots.Line("new per answer", xs[1:], gains)], "New infohashes per answer",
+                    [plots.Line("new per answer", answers[1:], gains)], "New infohashes per answer",
                     "nodes that showed samples", "new infohashes per answer")),
     ]
 

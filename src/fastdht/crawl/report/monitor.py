@@ -74,7 +74,7 @@ def facts(source: Source, found: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("Left of a session", median(residual), bounds(residual)),
         ("Changes of id", number(found.get("id_changes")), f"at {number(found.get('renamed_nodes'))} nodes"),
         ("Changes of address", number(found.get("address_changes")),
-         f"of {number(found.get('gone_looked_up'))} nodes looked up after they had gone"),
+         f"{number(found.get('gone_looked_up'))} nodes were looked up after they had gone"),
         ("Queries sent", number(found.get("sent")), "since it last went on"),
         ("Time", seconds(found.get("elapsed_s")), ""),
     ]

@@ -23,7 +23,7 @@ def build(source: Source) -> Page:
     page.sections = [
         *swarms.spread(rows.column("peers"), "Peers found of an infohash", "peers"), *swarms.cost(rows), *largest(rows)]
     page.undone = ["A node tells at most 50 of its peers or so: large swarms are larger than what was found. "
-                   "`--scrape` counts them.", *swarms.undone(source)]
+                   "A scrape counts them.", *swarms.undone(source)]
     return page
 
 

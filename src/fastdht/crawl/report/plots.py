@@ -16,9 +16,10 @@ from fastdht.crawl.report.sybil import Density
 COLOURS = {"#010101": "var(--ink)", "#020202": "var(--faint)", "#030303": "var(--accent)", "#040404": "var(--second)",
            "#050505": "var(--alarm)"}
 INK, FAINT, ACCENT, SECOND, ALARM = COLOURS
-SIZE = (6.4, 3.2)           # inches; the page scales it
+SIZE = (4.8, 2.6)           # inches; the page scales it, and on a phone letters must still be read
+TICKS = 5                   # on an axis, about; long figures would touch each other
 SETTINGS: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "fastdht", "font.family": "sans-serif", "font.size": 10,
+    "svg.fonttype": "none", "svg.hashsalt": "fastdht", "font.family": "sans-serif", "font.size": 9.5,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": FAINT, "grid.alpha": 0.25,
     "axes.axisbelow": True, "legend.frameon": False,
@@ -48,7 +49,7 @@ def draw(paint: Callable[[Any], None], label: str, size: tuple[float, float] = S
     """One figure as an SVG element; `label` is what a screen reader says of it."""
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import AutoLocator, MaxNLocator, ScalarFormatter
 
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=size, layout="constrained")
@@ -57,6 +58,8 @@ def draw(paint: Callable[[Any], None], label: str, size: tuple[float, float] = S
         for axis in (axes.xaxis, axes.yaxis):
             if isinstance(axis.get_major_formatter(), ScalarFormatter):
                 axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+            if isinstance(axis.get_major_locator(), AutoLocator):
+                axis.set_major_locator(MaxNLocator(TICKS, steps=[1, 2, 2.5, 5, 10]))
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
@@ -106,7 +109,7 @@ def columns_plot(rows: Sequence[tuple[str, float]], label: str, x_axis: str, y_a
     """Upright bars side by side, in the order of `rows`."""
     def paint(axes: Any) -> None:
         axes.bar(range(len(rows)), [value for _, value in rows], width=0.9, color=ACCENT)
-        stride = -(-len(rows) // 10)
+        stride = -(-len(rows) // 8)
         axes.set_xticks(range(0, len(rows), stride), [name for name, _ in rows[::stride]])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel(x_axis)
@@ -122,7 +125,7 @@ def bars_plot(rows: Sequence[tuple[str, float]], label: str, axis: str, total: f
         bars = axes.barh(range(len(rows)), values, color=ACCENT)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows][::-1])
         texts = [f" {value / total:.1%}" if total else f" {value:,.0f}" for value in values]
-        axes.bar_label(bars, texts, color=INK, fontsize=9)
+        axes.bar_label(bars, texts, color=INK, fontsize=8.5)
         axes.margins(x=0.15)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(axis)

@@ -18,8 +18,8 @@ def build(source: Source) -> Page:
         ("Nodes, estimated", number(summary.get("nodes")), interval(summary.get("low"), summary.get("high"), ci=ci)),
         ("State", str(source.note.get("state", "unknown")), str(summary.get("reason") or "")),
         ("By", TITLES.get(wanted, wanted or "-"), "the estimate that is the answer"),
-        ("Counted", number(summary.get("found")), f"nodes in {len(summary.get('zones', ()))} zones, "
-         f"{percent(summary.get('share'))} of the key space"),
+        ("Counted", number(summary.get("found")), f"nodes, in {percent(summary.get('share'))} of the "
+         "key space"),
         ("Answer rate", percent(summary.get("answer_rate")), "of living nodes, to one question"),
         ("Queries sent", number(summary.get("sent")), f"{number(summary.get('lookups'))} lookups among them"),
         ("Most to one address", number(summary.get("max_packets_per_ip")), "packets, in one zone"),
@@ -47,7 +47,8 @@ def side_by_side(methods: dict[str, dict[str, Any]], ci: float) -> Section:
 def corrections(summary: dict[str, Any]) -> Section:
     """From what was counted to what is said."""
     return Section("From the count to the estimate", table=Table(("", ""), [
-        ("nodes counted in the zones", number(summary.get("found"))),
+        ("zones", number(len(summary.get("zones", ())))),
+        ("nodes counted in them", number(summary.get("found"))),
         ("nodes that nobody named, at least", number(summary.get("unnamed"))),
         ("share that answers one question", percent(summary.get("answer_rate"), 2)),
         ("so alive in the zones", number(summary.get("alive"))),
