@@ -102,7 +102,7 @@ def test_metadata_page_has_results_errors_and_kinds(tmp_path: Path) -> None:
     assert figures["Fetched"] == "2 50.0 % of 4 hashes"
     assert figures["Content described"] == "1 GiB never fetched"
     assert rows(page, "Why the others failed") == [("refused the connection", "50.0 %", "1")]
-    assert dict((row[0], row[2]) for row in rows(page, "Kinds of torrents")) == {
+    assert {row[0]: row[2] for row in rows(page, "Kinds of torrents")} == {
         "version hybrid": "1", "version v1": "1", "asks not to be found by the DHT (BEP 27)": "1"}
 
 

@@ -71,9 +71,9 @@ def recall(findings: Findings, summary: dict[str, Any]) -> list[Section]:
             ("share found", interval(low, high, percent), percent(share))]
     if summary.get("found_twice"):
         rows.append(("found by both passes", "", number(summary["found_twice"])))
-    texts = [f"{title}: {summary[name]}." for title, name in (("Method", "recall_method"), ("Assumed", "recall_assumptions"))
-             if summary.get(name)]
-    span = plots.Span("recall", 100 * share, 100 * (share if low is None else low), 100 * (share if high is None else high))
+    texts = [f"{title}: {summary[name]}."
+             for title, name in (("Method", "recall_method"), ("Assumed", "recall_assumptions")) if summary.get(name)]
+    span = plots.Span("recall", *(100 * (share if each is None else each) for each in (share, low, high)))
     return [Section("Recall", " ".join(["Of the nodes that any crawl could reach.", *texts]),
                     plots.spans_plot([span], "Estimated recall with its interval", "% found", starts_at_zero=False),
                     Table(("", "", ""), rows))]
@@ -145,8 +145,8 @@ def cost(summary: dict[str, Any]) -> list[Section]:
     timeouts = summary.get("timeouts", 0)
     outcomes = [("answered", answered), ("timed out", timeouts),
                 ("anything else", max(0, sent - answered - timeouts))]
-    sections = [Section("Replies", "What became of each query; anything else is late, refused, or no answer to it.", plots.bars_plot(
-        outcomes, "Queries by outcome", "queries", sent))]
+    sections = [Section("Replies", "What became of each query; anything else is late, refused, or no answer to it.",
+                        plots.bars_plot(outcomes, "Queries by outcome", "queries", sent))]
     refused = sorted(summary.get("filtered", {}).items(), key=lambda each: -each[1])
     refused += [("found under another id than named", summary.get("renamed", 0))]
     sections.append(Section("Reply quality", "Contacts and answers that were not counted, by reason; and nodes whose "
@@ -198,8 +198,7 @@ def undone(findings: Findings, source: Source) -> list[str]:
         rows.append(f"{summary['not_asked']:,} questions were not asked: their addresses had too many contacts.")
     return [
         *rows,
-        "Which nodes know BEP 44 (items), BEP 51 (samples) or BEP 33 (scrapes) was not measured: a census asks only "
-        "find_node. A harvest shows who answers samples.",
+        "Which nodes know BEP 33 (scrapes), 44 (items) or 51 (samples) was not measured: only find_node was asked.",
         "Nodes behind address translators that answer only those they have asked are invisible to any crawl.",
         "No peers, no content and no torrents were asked for.",
     ]

@@ -91,8 +91,8 @@ def coverage(summary: dict[str, Any]) -> list[Section]:
     sweeps = list(range(SWEEPS + 1))
     plot = plots.lines_plot([plots.Line("covered at most", sweeps, [1 - (1 - share) ** i for i in sweeps])],
                             "Coverage as sweeps add up", "sweeps, each after the interval", "of all", is_share=True)
-    return [Section("Coverage by sweep", f"This sweep saw {percent(share)}. The curve is what as many sweeps would see at "
-                    "the most, if nodes draw their samples anew each time: infohashes on few nodes take longer.", plot)]
+    return [Section("Coverage by sweep", f"This sweep saw {percent(share)}. So many sweeps would see what the curve says at "
+                    "most, if nodes draw their samples anew each time: infohashes on few nodes take longer.", plot)]
 
 
 def yields(rows: pyarrow.Table) -> list[Section]:
@@ -112,7 +112,7 @@ def yields(rows: pyarrow.Table) -> list[Section]:
     shown = [0, *(int(ends[i - 1]) + 1 for i in answers[1:])]
     gains = [(found[i + 1] - found[i]) / (answers[i + 1] - answers[i]) for i in range(pieces)]
     return [
-        Section("Discovery", "Where the curve of different infohashes is flat, more of the same sweep would bring little.",
+        Section("Discovery", "Where the curve of different infohashes is flat, more of the sweep would bring little.",
                 plots.lines_plot([plots.Line("different", answers, found), plots.Line("samples", answers, shown)],
                                  "Infohashes seen as nodes answered", "nodes that showed samples", "infohashes")),
         Section("New per answer", f"Infohashes not seen before, for each answer that had samples: {gains[0]:.1f} at "
@@ -159,7 +159,7 @@ def replies(summary: dict[str, Any]) -> list[Section]:
 
 
 def undone(summary: dict[str, Any]) -> list[str]:
-    rows = ["A node shows at most some twenty of its infohashes and was asked once: what it hides is estimated, not seen."]
+    rows = ["A node shows some twenty of its infohashes and was asked once: what it hides is estimated, not seen."]
     if summary.get("zone"):
         rows.append(f"Only the zone {summary['zone']} of the key space was harvested.")
     if summary.get("not_due"):

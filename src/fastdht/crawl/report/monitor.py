@@ -63,12 +63,12 @@ def replay(source: Source) -> tuple[dict[str, Any], Rows]:
 
 def facts(source: Source, found: dict[str, Any]) -> list[tuple[str, str, str]]:
     share, sessions, residual = (found.get(name, {}) for name in ("availability", "sessions", "residual"))
+    every = seconds(source.note.get("config", {}).get("every_s"))
     return [
-        ("Nodes visited", number(found.get("cohort")), f"{number(found.get('dead_at_start'))} not there at the start, "
-         f"{number(found.get('never_answered'))} never"),
+        ("Nodes visited", number(found.get("cohort")),
+         f"{number(found.get('dead_at_start'))} not there at the start, {number(found.get('never_answered'))} never"),
         ("State", str(source.note.get("state", "unknown")), str(found.get("reason") or "")),
-        ("Rounds", number(found.get("rounds")), f"{number(found.get('rounds_observed'))} observed, one every "
-         f"{seconds(source.note.get('config', {}).get('every_s'))}"),
+        ("Rounds", number(found.get("rounds")), f"{number(found.get('rounds_observed'))} observed, one every {every}"),
         ("Online", percent(share.get("mean")), f"mean over the rounds; lowest {percent(share.get('lowest'))}"),
         ("Median session", median(sessions), bounds(sessions)),
         ("Left of a session", median(residual), bounds(residual)),
@@ -150,8 +150,8 @@ def lengths(source: Source) -> list[Section]:
     bins = octaves(compute.subtract(whole.column("end"), whole.column("start")))
     plot = plots.columns_plot([(seconds(low), count) for low, count in bins], "Lengths of sessions seen whole",
                               "length, at least", "sessions") if bins else ""
-    return [Section("Sessions", "The columns are sessions seen whole, of which long ones are missing: the curve, not the "
-                    "columns, tells how long sessions last." if plot else "", plot,
+    return [Section("Sessions", "The columns are sessions seen whole, of which long ones are missing: how long sessions "
+                    "last is told by the curve." if plot else "", plot,
                     counts_table(("sessions", "of all", "number"), kinds, len(rows)))]
 
 
@@ -175,8 +175,7 @@ def outcomes(rounds: Rows) -> list[Section]:
         rows, "Visits by outcome", "visits", visits))]
     if missed:
         sections.append(Section(
-            "Not observed", "Visits that say nothing of the node, for they were not made, or our own side was out. They "
-            "end no session.", table=counts_table(("reason", "visits"), missed.most_common())))
+            "Not observed", "Visits that were not made, or say nothing of the node. They end no session.", table=counts_table(("reason", "visits"), missed.most_common())))
     return sections
 
 

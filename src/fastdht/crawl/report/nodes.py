@@ -52,7 +52,8 @@ def gather(source: Source) -> Findings:
     parts = node_parts(source.directory)
 
     def read(*names: str) -> list[pyarrow.ChunkedArray]:
-        return read_parts(parts, NODE_COLUMNS, names).columns
+        table = read_parts(parts, NODE_COLUMNS, names)
+        return [table.column(name) for name in names]
 
     count_ids(findings, *read("id"))
     count_addresses(findings, *read("ip"))

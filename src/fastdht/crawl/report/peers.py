@@ -18,12 +18,12 @@ def build(source: Source) -> Page:
     """Raises PersistError."""
     rows = read_table(source.directory, "swarms", SWARM_COLUMNS, ("info_hash", "peers", "asked", "answered", "outcome"))
     kind = str(source.note.get("anonymize", ""))
-    page = Page(f"Peers {source.directory.name}", [
-        ("Peers found", number(source.summary.get("peers")), f"kept as {KINDS.get(kind, kind)}"), *swarms.facts(source)])
+    found = ("Peers found", number(source.summary.get("peers")), f"kept as {KINDS.get(kind, kind)}")
+    page = Page(f"Peers {source.directory.name}", [found, *swarms.facts(source)])
     page.sections = [
         *swarms.spread(rows.column("peers"), "Peers found of an infohash", "peers"), *swarms.cost(rows), *largest(rows)]
-    page.undone = ["A node tells at most 50 of its peers or so: large swarms are larger than what was found. "
-                   "A scrape counts them.", *swarms.undone(source)]
+    page.undone = ["A node tells at most 50 of its peers or so: large swarms are larger. A scrape counts them.",
+                   *swarms.UNDONE]
     return page
 
 

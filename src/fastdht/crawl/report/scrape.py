@@ -30,9 +30,9 @@ def build(source: Source) -> Page:
         *swarms.spread(rows.column("downloaders"), "Downloaders of an infohash", "downloaders"),
         *certainty(rows), *swarms.cost(rows)]
     page.undone = [
-        "Bounds take each node to know a random part of the swarm. With one filter or two there is no vote: a liar among "
-        "them is believed.",
-        "Filters hold addresses, not peers: several peers behind one address count as one.", *swarms.undone(source)]
+        "Bounds take each node to know a random part of the swarm.",
+        "With one filter or two there is no vote: a liar among them is believed.",
+        "Filters hold addresses, not peers: several peers behind one address count as one.", *swarms.UNDONE]
     return page
 
 
@@ -69,8 +69,8 @@ def certainty(rows: pyarrow.Table) -> list[Section]:
     for kind in KINDS:
         some = rows.filter(compute.and_(compute.greater_equal(rows.column(kind), COUNTED),
                                         compute.is_valid(rows.column(f"{kind}_high"))))
-        width = compute.divide(compute.subtract(some.column(f"{kind}_high"), some.column(f"{kind}_low")).cast("float64"),
-                               compute.multiply(some.column(kind), 2))
+        width = compute.subtract(some.column(f"{kind}_high"), some.column(f"{kind}_low")).cast("float64")
+        width = compute.divide(width, compute.multiply(some.column(kind), 2))
         middle = compute.quantile(width, 0.5)[0].as_py()
         figures.append((f"half the width of the bounds of {kind}, in the median", percent(middle)))
     filters, answered = (compute.sum(rows.column(name)).as_py() for name in ("filters", "answered"))

@@ -18,12 +18,11 @@ def build(source: Source) -> Page:
         ("Nodes, estimated", number(summary.get("nodes")), interval(summary.get("low"), summary.get("high"), ci=ci)),
         ("State", str(source.note.get("state", "unknown")), str(summary.get("reason") or "")),
         ("By", TITLES.get(wanted, wanted or "-"), "the estimate that is the answer"),
-        ("Counted", number(summary.get("found")), f"nodes, in {percent(summary.get('share'))} of the "
-         "key space"),
+        ("Counted", number(summary.get("found")), f"nodes, in {percent(summary.get('share'))} of the key space"),
         ("Answer rate", percent(summary.get("answer_rate")), "of living nodes, to one question"),
         ("Queries sent", number(summary.get("sent")), f"{number(summary.get('lookups'))} lookups among them"),
         ("Most to one address", number(summary.get("max_packets_per_ip")), "packets, in one zone"),
-        ("Time", seconds(summary.get("elapsed_s")), f"{number(summary.get('kernel_drops'))} datagrams lost in our kernel"),
+        ("Time", seconds(summary.get("elapsed_s")), f"{number(summary.get('kernel_drops'))} datagrams lost here"),
     ])
     if methods:
         page.sections = [side_by_side(methods, ci), corrections(summary)]
@@ -39,7 +38,7 @@ def side_by_side(methods: dict[str, dict[str, Any]], ci: float) -> Section:
     plot = plots.spans_plot([plots.Span(*row) for row in rows], "Estimates of size with their intervals", "nodes",
                             starts_at_zero=False)
     return Section("Estimates side by side",
-                   f"With their intervals of {100 * ci:g} %. Where they do not overlap, what one of them assumes is wrong.",
+                   f"With intervals of {100 * ci:g} %. Where they are far apart, what one of them assumes is wrong.",
                    plot, Table(("method", "low", "high", "nodes"),
                                [(name, number(low), number(high), number(nodes)) for name, nodes, low, high in rows]))
 

@@ -10,6 +10,11 @@ from fastdht.crawl.report.content import Fact, Section, Source, counts_table, de
 if TYPE_CHECKING:
     import pyarrow
 
+UNDONE = (
+    "Nothing was announced, and no content was asked for.",
+    "Peers that do not announce themselves in the DHT are not seen; some that did have gone since.",
+)
+
 
 def facts(source: Source) -> list[Fact]:
     """The figures of both."""
@@ -51,11 +56,3 @@ def cost(rows: pyarrow.Table) -> list[Section]:
             Section("How look-ups ended", table=counts_table(
                 ("outcome", "of all", "infohashes"), [(names.get(name, str(name)), count) for name, count in outcomes],
                 len(rows)))]
-
-
-def undone(source: Source) -> list[str]:
-    """What neither knows."""
-    return [
-        "Nothing was announced, and no content was asked for.",
-        "Peers that do not announce themselves in the DHT are not seen; some that did have gone since.",
-    ]
