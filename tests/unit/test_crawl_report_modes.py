@@ -55,7 +55,7 @@ def test_census_page_has_recall_replies_and_what_was_not_done(tmp_path: Path) ->
     assert figures["Answered"].startswith("55.6 %")
     assert ("reachable, estimated", "", "3,158") in rows(page, "Recall")
     assert ("bogon", "0.1 %", "3") in rows(page, "Reply quality")
-    assert any("BEP 51" in line for line in page.undone)
+    assert any("51 (samples) was not measured" in line for line in page.undone)
     assert not any("Recall was not" in line for line in page.undone)
 
 

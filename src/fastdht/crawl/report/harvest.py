@@ -91,8 +91,9 @@ def coverage(summary: dict[str, Any]) -> list[Section]:
     sweeps = list(range(SWEEPS + 1))
     plot = plots.lines_plot([plots.Line("covered at most", sweeps, [1 - (1 - share) ** i for i in sweeps])],
                             "Coverage as sweeps add up", "sweeps, each after the interval", "of all", is_share=True)
-    return [Section("Coverage by sweep", f"This sweep saw {percent(share)}. So many sweeps would see what the curve says at "
-                    "most, if nodes draw their samples anew each time: infohashes on few nodes take longer.", plot)]
+    text = (f"This sweep saw {percent(share)}. The curve is the most that so many sweeps would see, if nodes draw "
+            "their samples anew each time: infohashes on few nodes take longer.")
+    return [Section("Coverage by sweep", text, plot)]
 
 
 def yields(rows: pyarrow.Table) -> list[Section]:

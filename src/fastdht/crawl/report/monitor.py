@@ -150,8 +150,8 @@ def lengths(source: Source) -> list[Section]:
     bins = octaves(compute.subtract(whole.column("end"), whole.column("start")))
     plot = plots.columns_plot([(seconds(low), count) for low, count in bins], "Lengths of sessions seen whole",
                               "length, at least", "sessions") if bins else ""
-    return [Section("Sessions", "The columns are sessions seen whole, of which long ones are missing: how long sessions "
-                    "last is told by the curve." if plot else "", plot,
+    text = "The columns are sessions seen whole, of which long ones are missing: the curve tells how long they last."
+    return [Section("Sessions", text if plot else "", plot,
                     counts_table(("sessions", "of all", "number"), kinds, len(rows)))]
 
 
@@ -175,7 +175,8 @@ def outcomes(rounds: Rows) -> list[Section]:
         rows, "Visits by outcome", "visits", visits))]
     if missed:
         sections.append(Section(
-            "Not observed", "Visits that were not made, or say nothing of the node. They end no session.", table=counts_table(("reason", "visits"), missed.most_common())))
+            "Not observed", "Visits that were not made, or say nothing of the node. They end no session.",
+            table=counts_table(("reason", "visits"), missed.most_common())))
     return sections
 
 

@@ -125,7 +125,7 @@ def bars_plot(rows: Sequence[tuple[str, float]], label: str, axis: str, total: f
         bars = axes.barh(range(len(rows)), values, color=ACCENT)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows][::-1])
         texts = [f" {value / total:.1%}" if total else f" {value:,.0f}" for value in values]
-        axes.bar_label(bars, texts, color=INK, fontsize=8.5)
+        axes.bar_label(bars, texts, color=INK, fontsize=9)
         axes.margins(x=0.15)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(axis)
