@@ -20,6 +20,7 @@ from fastdht.crawl.report.columns import even_bins, octaves
 from fastdht.crawl.report.content import Page, Section
 from fastdht.crawl.report.harvest_error import total_interval
 from fastdht.crawl.report.page import build, read_source, write_report
+from fastdht.crawl.report.samples import NAMES, Samples, number_samples
 from fastdht.errors import PersistError
 from tests.conftest import SEED
 from tests.report_kit import HOSTILE, WRITERS, write_monitor, write_notes, write_peers, write_size
@@ -207,7 +208,7 @@ def test_even_bins_cover_all_values() -> None:
 
 
 def sweep(rng: numpy.random.Generator, hashes: int, nodes: int, replicas: int, share: float
-          ) -> tuple[pyarrow.Table, dict[str, Any]]:
+          ) -> tuple[Samples, dict[str, Any]]:
     """One sweep of a network that is as the estimate assumes, and the estimate, summed up the slow way."""
     held = [[] for _ in range(nodes)]
     for number in range(hashes):
@@ -219,22 +220,22 @@ def sweep(rng: numpy.random.Generator, hashes: int, nodes: int, replicas: int, s
         shown = rng.permutation(held[node])[:20]
         num_sum += len(held[node])
         for number in shown:
-            rows.append((f"{number:040x}", f"192.0.2.{node % 250}", node // 250 + 1, len(held[node])))
+            rows.append((f"{number:040x}", f"192.0.2.{node % 250}", node // 250 + 1, len(held[node]), 3600))
             sightings.setdefault(number, []).append(len(held[node]) / len(shown))
     pairs = sum((len(each) - 1) * sum(each) for each in sightings.values())
     others = pairs / sum(map(len, sightings.values()))
     real = samplers / nodes
     total = num_sum / ((1 + others / real) * real)
-    table = pyarrow.table(dict(zip(("info_hash", "ip", "port", "num"), zip(*rows, strict=True), strict=True)))
-    return table, {"total": total, "infohashes": len(sightings), "samplers": samplers, "found": nodes, "doubted": 0}
+    table = pyarrow.table(dict(zip(NAMES, zip(*rows, strict=True), strict=True)))
+    return number_samples(table), {"total": total, "infohashes": len(sightings), "samplers": samplers, "found": nodes, "doubted": 0}
 
 
 def test_interval_of_a_harvest_holds_the_truth() -> None:
     rng = numpy.random.default_rng(SEED)
     held, widths = 0, []
     for _ in range(30):
-        table, summary = sweep(rng, hashes=2000, nodes=500, replicas=8, share=0.6)
-        bounds = total_interval(table, summary)
+        samples, summary = sweep(rng, hashes=2000, nodes=500, replicas=8, share=0.6)
+        bounds = total_interval(samples, summary)
         assert bounds is not None
         held += bounds[0] <= 2000 <= bounds[1]
         widths.append((bounds[1] - bounds[0]) / 2000)
@@ -243,5 +244,18 @@ def test_interval_of_a_harvest_holds_the_truth() -> None:
 
 
 def test_few_nodes_have_no_interval() -> None:
-    table, summary = sweep(numpy.random.default_rng(SEED), hashes=50, nodes=100, replicas=4, share=0.6)
-    assert total_interval(table, summary) is None
+    samples, summary = sweep(numpy.random.default_rng(SEED), hashes=50, nodes=100, replicas=4, share=0.6)
+    assert total_interval(samples, summary) is None
+
+
+def test_samples_are_numbered_across_chunks() -> None:
+    chunks = [["b", "a", "b"], [], ["c", "a"], ["d"]]
+    hashes = pyarrow.chunked_array([pyarrow.array(each, pyarrow.string()) for each in chunks])
+    endpoints = [("x", 1), ("x", 1), ("x", 2), ("x", 2), ("y", 2), ("x", 2)]
+    rows = pyarrow.table({"info_hash": hashes, "ip": [ip for ip, _ in endpoints], "port": [port for _, port in endpoints],
+                          "num": [5, 5, 6, 6, 7, 8], "interval": [1, 1, 2, 2, 3, 4]})
+    samples = number_samples(rows)
+    assert list(samples.hashes) == [0, 1, 0, 2, 1, 3]
+    assert list(samples.nodes) == [0, 0, 1, 1, 2, 3]
+    assert list(samples.ends) == [1, 3, 4, 5]
+    assert (list(samples.nums), list(samples.intervals), samples.distinct) == ([5, 6, 7, 8], [1, 2, 3, 4], 4)

@@ -147,7 +147,8 @@ def cost(summary: dict[str, Any]) -> list[Section]:
                 ("anything else", max(0, sent - answered - timeouts))]
     sections = [Section("Replies", "What became of each query; anything else is late, refused, or no answer to it.",
                         plots.bars_plot(outcomes, "Queries by outcome", "queries", sent))]
-    refused = sorted(summary.get("filtered", {}).items(), key=lambda each: -each[1])
+    refused = [(name.replace("_", " "), count)
+               for name, count in sorted(summary.get("filtered", {}).items(), key=lambda each: -each[1])]
     refused += [("found under another id than named", summary.get("renamed", 0))]
     sections.append(Section("Reply quality", "Contacts and answers that were not counted, by reason; and nodes whose "
                             "id was not the one they were known by.",

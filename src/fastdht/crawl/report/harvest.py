@@ -1,12 +1,11 @@
 """The page of a harvest: what was seen, what there may be, and how sure that is. Rate class: command."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastdht.crawl.records import SAMPLE_COLUMNS
 from fastdht.crawl.report import plots
 from fastdht.crawl.report.census import cost
-from fastdht.crawl.report.columns import most, octaves, read_table
+from fastdht.crawl.report.columns import most, octaves
 from fastdht.crawl.report.content import (
     TOP,
     Fact,
@@ -23,21 +22,18 @@ from fastdht.crawl.report.content import (
     seconds,
 )
 from fastdht.crawl.report.harvest_error import GROUPS, total_interval
-
-if TYPE_CHECKING:
-    import pyarrow
+from fastdht.crawl.report.samples import Samples, read_samples
 
 SWEEPS = 10                 # that are looked ahead
 PIECES = 20                 # of a harvest, for what each brought
-NAMES = ("info_hash", "ip", "port", "num", "interval")
 
 
 def build(source: Source) -> Page:
     """Raises PersistError."""
-    rows, summary = read_table(source.directory, "samples", SAMPLE_COLUMNS, NAMES), source.summary
-    bounds = total_interval(rows, summary)
-    page = Page(f"Harvest {source.directory.name}", facts(source, rows, bounds))
-    page.sections = [*total(summary, bounds), *coverage(summary), *yields(rows), *nodes(rows), *replies(summary),
+    samples, summary = read_samples(source), source.summary
+    bounds = total_interval(samples, summary)
+    page = Page(f"Harvest {source.directory.name}", facts(source, samples, bounds))
+    page.sections = [*total(summary, bounds), *coverage(summary), *yields(samples), *nodes(samples), *replies(summary),
                      *cost(summary)]
     if summary.get("assumptions"):
         page.sections.append(Section("What the total assumes", lines=[str(line) for line in summary["assumptions"]]))
@@ -45,14 +41,12 @@ def build(source: Source) -> Page:
     return page
 
 
-def facts(source: Source, rows: pyarrow.Table, bounds: tuple[float, float] | None) -> list[Fact]:
-    import pyarrow.compute as compute
-
+def facts(source: Source, samples: Samples, bounds: tuple[float, float] | None) -> list[Fact]:
     summary = source.summary
-    seen = summary.get("infohashes") or compute.count_distinct(rows.column("info_hash")).as_py()
+    seen = summary.get("infohashes") or samples.distinct
     low, high = bounds or (None, None)
     return [
-        ("Infohashes seen", number(seen), f"in {len(rows):,} samples"),
+        ("Infohashes seen", number(seen), f"in {len(samples.hashes):,} samples"),
         ("State", str(source.note.get("state", "unknown")), str(summary.get("reason") or "")),
         ("In all, estimated", number(summary.get("total")), interval(low, high)),
         ("Coverage of this sweep", percent(summary.get("coverage")),
@@ -96,17 +90,14 @@ def coverage(summary: dict[str, Any]) -> list[Section]:
     return [Section("Coverage by sweep", text, plot)]
 
 
-def yields(rows: pyarrow.Table) -> list[Section]:
+def yields(samples: Samples) -> list[Section]:
     """How the number of different infohashes grew, and what an answer still brought."""
     import numpy
-    import pyarrow.compute as compute
 
-    if not len(rows):
+    ends = samples.ends
+    if not len(ends):
         return []
-    speakers = compute.binary_join_element_wise(rows.column("ip"), rows.column("port").cast("string"), ":")
-    # the rows of an answer follow each other, and codes are given in the order of their first appearance
-    ends = numpy.flatnonzero(numpy.diff(codes_of(speakers), append=-1))
-    different = numpy.maximum.accumulate(codes_of(rows.column("info_hash")))[ends] + 1
+    different = numpy.maximum.accumulate(samples.hashes)[ends] + 1
     pieces = min(PIECES, len(ends))
     answers = [len(ends) * i // pieces for i in range(pieces + 1)]
     found = [0, *(int(different[i - 1]) for i in answers[1:])]
@@ -123,23 +114,20 @@ def yields(rows: pyarrow.Table) -> list[Section]:
     ]
 
 
-def codes_of(column: pyarrow.ChunkedArray) -> Any:
-    """A number for each value, in the order of first appearance."""
-    encoded = column.combine_chunks().dictionary_encode()
-    return encoded.indices.to_numpy(zero_copy_only=False)
-
-
-def nodes(rows: pyarrow.Table) -> list[Section]:
+def nodes(samples: Samples) -> list[Section]:
     """What nodes say they store, and how long they want to be left alone."""
-    if not len(rows):
+    import pyarrow
+
+    if not len(samples.ends):
         return []
-    told = rows.group_by(["ip", "port"]).aggregate([("num", "max"), ("interval", "max")])
-    bins = [(number(low), count) for low, count in octaves(told.column("num_max"))]
-    intervals = [(seconds(float(value)), count) for value, count in most(told.column("interval_max"), TOP)]
+    nums = octaves(pyarrow.chunked_array([samples.nums]))
+    intervals = most(pyarrow.chunked_array([samples.intervals]), TOP)
     return [Section("Infohashes on a node", "The num that nodes with samples tell.", plots.columns_plot(
-                bins, "Nodes by the number of infohashes they store", "infohashes, at least", "nodes")),
-            Section("Interval", "How long nodes want to be left alone before the next question.",
-                    table=counts_table(("interval", "of all", "nodes"), intervals, len(told)))]
+                [(number(low), count) for low, count in nums], "Nodes by the number of infohashes they store",
+                "infohashes, at least", "nodes")),
+            Section("Interval", "How long nodes want to be left alone before the next question.", table=counts_table(
+                ("interval", "of all", "nodes"), [(seconds(float(value)), count) for value, count in intervals],
+                len(samples.ends)))]
 
 
 def replies(summary: dict[str, Any]) -> list[Section]:

@@ -17,6 +17,7 @@ COLOURS = {"#010101": "var(--ink)", "#020202": "var(--faint)", "#030303": "var(-
            "#050505": "var(--alarm)"}
 INK, FAINT, ACCENT, SECOND, ALARM = COLOURS
 SIZE = (4.8, 2.6)           # inches; the page scales it, and on a phone letters must still be read
+LETTERS = 56                # that have room below a plot
 TICKS = 5                   # on an axis, about; long figures would touch each other
 SETTINGS: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "fastdht", "font.family": "sans-serif", "font.size": 9.5,
@@ -109,13 +110,22 @@ def columns_plot(rows: Sequence[tuple[str, float]], label: str, x_axis: str, y_a
     """Upright bars side by side, in the order of `rows`."""
     def paint(axes: Any) -> None:
         axes.bar(range(len(rows)), [value for _, value in rows], width=0.9, color=ACCENT)
-        stride = -(-len(rows) // 8)
+        width = 2 + max((len(name) for name, _ in rows), default=0)
+        stride = -(-len(rows) * width // LETTERS)
         axes.set_xticks(range(0, len(rows), stride), [name for name, _ in rows[::stride]])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel(x_axis)
         axes.set_ylabel(y_axis)
+        count_whole(axes.yaxis)
 
     return draw(paint, label)
+
+
+def count_whole(axis: Any) -> None:
+    """No halves of a node on this axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(TICKS, integer=True))
 
 
 def bars_plot(rows: Sequence[tuple[str, float]], label: str, axis: str, total: float = 0) -> str:
@@ -129,6 +139,7 @@ def bars_plot(rows: Sequence[tuple[str, float]], label: str, axis: str, total: f
         axes.margins(x=0.15)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(axis)
+        count_whole(axes.xaxis)
 
     return draw(paint, label, row_size(rows))
 
