@@ -19,7 +19,7 @@ import pyarrow
 from fastdht.crawl.report.columns import even_bins, octaves
 from fastdht.crawl.report.content import Page, Section
 from fastdht.crawl.report.harvest_error import total_interval
-from fastdht.crawl.report.page import build, read_source, write_report
+from fastdht.crawl.report.page import began, build, read_source, write_report
 from fastdht.crawl.report.samples import NAMES, Samples, number_samples
 from fastdht.errors import PersistError
 from tests.conftest import SEED
@@ -163,6 +163,14 @@ def test_directory_that_holds_only_its_note_has_a_page(mode: str, state: str, tm
     write_notes(tmp_path / "bare", {**note, "state": state}, None)
     write_report(tmp_path / "bare", tmp_path / "page.html")
     assert "notice\">" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "2022-02-22 19:22 UTC"),       # the example of RFC 9562, A.6
+    ("017f22e279b07cc398c4dc0c0c07398f", ""), ("919108f7-52d1-4320-9bac-f847db4148a8", ""), ("?", ""), (7, ""), (None, ""),
+])
+def test_time_of_the_beginning_comes_from_the_id(name: object, expected: str) -> None:
+    assert began({"id": name}) == expected
 
 
 def test_mode_that_nobody_knows_is_refused(tmp_path: Path) -> None:

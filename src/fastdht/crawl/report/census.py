@@ -189,8 +189,9 @@ def undone(findings: Findings, source: Source) -> list[str]:
     rows = []
     if summary.get("zone"):
         rows.append(f"Only the zone {summary['zone']} of the key space was crawled.")
-    if not findings.ipv6:
-        rows.append("IPv6 was not crawled: it is a network of its own.")
+    for family, count in ((6, findings.ipv6), (4, findings.nodes - findings.ipv6)):
+        if findings.nodes and not count:
+            rows.append(f"IPv{family} was not crawled: it is a network of its own.")
     if summary.get("recall_estimate") is None:
         rows.append("Recall was not estimated. A crawl misses nodes that few others know.")
     if config.get("depth") in POOR_DEPTHS:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Callable
 from importlib import import_module, resources
 from pathlib import Path
@@ -67,8 +68,23 @@ def render(page: Page, source: Source) -> str:
     template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)
     html: str = template.render(
         page=page, command=source.note.get("command", ""), notice=notice(source.note, source.summary),
-        version=__version__, made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"))
+        version=__version__, began=began(source.note), made=written(datetime.datetime.now(datetime.UTC)))
     return html
+
+
+def written(time: datetime.datetime) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def began(note: dict[str, Any]) -> str:
+    """When the run was begun, where its id tells: those of version 7 do (RFC 9562). Others are digits without dashes."""
+    try:
+        number = uuid.UUID(note["id"])
+        if number.version != 7 or "-" not in note["id"]:
+            return ""
+        return written(datetime.datetime.fromtimestamp((number.int >> 80) / 1000, datetime.UTC))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return ""
 
 
 def notice(note: dict[str, Any], summary: dict[str, Any]) -> str:
