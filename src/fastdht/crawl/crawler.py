@@ -28,7 +28,7 @@ from fastdht.crawl.sinks import NullSink, Sink
 from fastdht.engine.clock import monotonic_us, thread_busy_us
 from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
-from fastdht.engine.transport import Transport, open_transport
+from fastdht.engine.transport import Transport, UdpTransport, open_transport
 from fastdht.errors import ConfigError
 from fastdht.types import Endpoint
 
@@ -51,7 +51,7 @@ STOPPED = "stopped before its end"
 
 def open_crawl_transport(bind: Endpoint) -> Transport:
     """A socket whose datagrams never ask to be split: ours are small, and the kernel is spared their numbering."""
-    return open_transport(bind, probe_mtu=True)
+    return open_transport(bind, for_crawl=True)
 
 
 def step_back() -> None:
@@ -81,6 +81,19 @@ def make_frontier(config: CrawlConfig, number: int, previous: Frontier | None, l
         retry_referrers=config.retry_referrers)
 
 
+class CrawlEngine(Engine):
+    """An engine whose core asks by itself: where the system has batches, Python is spared them."""
+
+    def on_readable(self) -> None:
+        if not isinstance(self.transport, UdpTransport):
+            super().on_readable()
+            return
+        self.batches += self.transport.run_rounds(self.core, self._inbox)
+        now = self.clock()
+        self._drain_refusals(now)
+        self._arm(now)
+
+
 class Pass:
     """One pass: its core, frontier, engine and pace; `before` are the totals of what is continued."""
 
@@ -97,7 +110,7 @@ class Pass:
         core_config = CoreConfig.crawl(config.family, allowed_nets=config.allow_net, blocklist=config.blocklist)
         self.core = Core(core_config, random_id(seed), os.urandom(SECRET_SIZE), seed, self.frontier)
         self.transport = transport(config.bind)
-        self.engine = Engine(self.core, self.transport, clock)
+        self.engine = CrawlEngine(self.core, self.transport, clock)
         timeout_us = int(config.timeout_s * SECOND_US) or None
         self.pace = Pace(config.rate, config.max_in_flight, timeout_us)
         self.apply_pace()
@@ -327,11 +340,14 @@ class Crawl:
         self._reported = (now_us, all_sent, all_found)
         counts = self._pass.totals()
         seconds = (now_us - max(then_us, self._started_us)) / SECOND_US
+        infohashes, coverage = (self._samples.seen(all_found, self.totals("samplers")[0])
+                                if self._samples is not None else (None, None))
         self._on_progress(Progress(
             elapsed_s=(now_us - self._started_us) / SECOND_US, pass_number=self._pass.number + 1,
             found=all_found, sent=all_sent, answered=answered, contacts=counts["contacts"], queued=counts["queued"],
             in_flight=counts["in_flight"], rate=(all_sent - sent) / seconds,
-            found_rate=(all_found - found) / seconds, kernel_drops=drops))
+            found_rate=(all_found - found) / seconds, kernel_drops=drops,
+            infohashes=infohashes, coverage=coverage))
 
     def totals(self, *names: str) -> tuple[int, ...]:
         """Counters of the frontiers of all passes, summed."""

@@ -213,6 +213,9 @@ class Progress:
     found_rate: float
     kernel_drops: int
     zone: str = ""              # which of how many, as 3/256; empty where there is one
+    infohashes: int | None = None       # of a harvest: different ones seen
+    coverage: float | None = None       # of a harvest: their share of what the nodes found store, an estimate
+    control: float | None = None        # share of a control group that answers
 
     def after(self, done: Progress | None, zone: str) -> Progress:
         """This state with what earlier zones came to added."""
