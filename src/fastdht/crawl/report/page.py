@@ -49,7 +49,7 @@ def build(source: Source) -> Page:
     try:
         return maker(source)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise PersistError(f"{source.directory / SUMMARY} is not what fastdht writes: {error!r}") from error
+        raise PersistError(f"{source.directory} is not what fastdht writes: {error!r}") from error
 
 
 def require_drawing() -> None:
@@ -77,7 +77,7 @@ def written(time: datetime.datetime) -> str:
 
 
 def began(note: dict[str, Any]) -> str:
-    """When the run was begun, where its id tells: those of version 7 do (RFC 9562). Others are digits without dashes."""
+    """When the run was begun, where its id tells: one of version 7 does (RFC 9562), mere digits do not."""
     try:
         number = uuid.UUID(note["id"])
         if number.version != 7 or "-" not in note["id"]:
