@@ -16,14 +16,16 @@ pytest.importorskip("jinja2")
 import numpy
 import pyarrow
 
-from fastdht.crawl.report.columns import even_bins, octaves
+from fastdht.crawl.records import FORMATS, SWARM_COLUMNS
+from fastdht.crawl.report.columns import even_bins, octaves, read_table
 from fastdht.crawl.report.content import Page, Section
 from fastdht.crawl.report.harvest_error import total_interval
 from fastdht.crawl.report.page import began, build, read_source, write_report
 from fastdht.crawl.report.samples import NAMES, Samples, number_samples
+from fastdht.crawl.tables import TableSink
 from fastdht.errors import PersistError
 from tests.conftest import SEED
-from tests.report_kit import HOSTILE, WRITERS, write_monitor, write_notes, write_peers, write_size
+from tests.report_kit import HOSTILE, WRITERS, write_census, write_monitor, write_notes, write_peers, write_size
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -267,3 +269,29 @@ def test_samples_are_numbered_across_chunks() -> None:
     assert list(samples.nodes) == [0, 0, 1, 1, 2, 3]
     assert list(samples.ends) == [1, 3, 4, 5]
     assert (list(samples.nums), list(samples.intervals), samples.distinct) == ([5, 6, 7, 8], [1, 2, 3, 4], 4)
+
+
+def test_planted_crowd_is_an_alarm_on_the_page(tmp_path: Path) -> None:
+    write_census(tmp_path)
+    part = tmp_path / "parts" / "nodes" / "part-0.jsonl"
+    planted = ({"ip": f"203.0.113.{i}", "port": 6881, "id": f"abc{i:037x}", "status": "ok", "rtt_us": 1000, "v": None,
+                "bep42": False} for i in range(200))
+    part.write_text(part.read_text() + "".join(json.dumps(row) + "\n" for row in planted))
+    found = section(build(read_source(tmp_path)), "Spread over the key space")
+    assert found.is_alarm
+    assert found.table is not None
+    assert [row[0] for row in found.table.rows] == ["ab…"]
+
+
+def test_tables_of_both_formats_are_read_alike(tmp_path: Path) -> None:
+    rows = [{"info_hash": f"{i:040x}", "peers": i, "asked": 9, "answered": 8, "outcome": "done"} for i in range(300)]
+    tables = []
+    for format_ in FORMATS:
+        sink = TableSink(tmp_path / format_, "swarms", SWARM_COLUMNS, format_)
+        for at in range(0, 300, 100):
+            for row in rows[at:at + 100]:
+                sink.add(row)
+            sink.close()
+        tables.append(read_table(tmp_path / format_, "swarms", SWARM_COLUMNS, ("info_hash", "peers", "outcome")))
+    assert tables[0].equals(tables[1])
+    assert tables[0].column("peers").to_pylist() == list(range(300))
