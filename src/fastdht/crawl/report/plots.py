@@ -85,7 +85,7 @@ def density_plot(counts: Sequence[int], density: Density) -> str:
         axes.set_xticks([i * len(counts) / 8 for i in range(9)], [f"{2 * i:x}…" for i in range(8)] + ["ff…"])
         axes.set_xlabel("first digits of the id")
         axes.set_ylabel("nodes per slice")
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)      # above: points may be anywhere
 
     return draw(paint, "Found nodes per slice of the key space")
 
