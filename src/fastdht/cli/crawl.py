@@ -106,7 +106,7 @@ def finish_note(folder: Path, note: dict[str, Any], state: str) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
               help="Where to write the page. Default: report.html in DIRECTORY.")
 def report(directory: Path, out: Path | None) -> None:
-    """Show the crawl in DIRECTORY as one self-contained HTML page."""
+    """Show what a crawl of any mode has left in DIRECTORY as one self-contained HTML page."""
     from fastdht.crawl.report.page import write_report
 
     target = out or directory / "report.html"
