@@ -7,6 +7,9 @@ from math import exp, lgamma, log
 
 import pytest
 
+from fastdht._ext import drive
+from fastdht._ext.addresses import AddressFilter
+from fastdht._ext.frontier import Frontier
 from fastdht.crawl.recall import LEAST, Sightings, combined_fields, estimate_reachable, extrapolate, recall_fields
 from fastdht.crawl.records import CrawlResult, combine
 
@@ -35,7 +38,7 @@ def simulate(nodes: int, shape: float, mean: float, chance: float, retry: float,
         unfound[count] += 1
         retried[count] += rng.random() < retry
     answered = sum(rng.random() < chance for _ in range(nodes))
-    return sum(found), Sightings(found, unfound, retried, answered, nodes - answered)
+    return sum(found), Sightings(sum(found), found, unfound, retried, answered, nodes - answered)
 
 
 @pytest.mark.parametrize(("shape", "mean", "error"), [(1.0, 6.0, 0.2), (2.0, 5.0, 0.1), (4.0, 5.0, 0.05)])
@@ -91,3 +94,32 @@ def test_zones_add_up_and_one_without_an_estimate_leaves_none() -> None:
     assert both.recall_low is not None and both.recall_high is not None
     assert 0.88 < both.recall_low < 0.9 < both.recall_estimate < both.recall_high < 1.0
     assert combined_fields([one, replace(one, reachable_estimate=None)])["recall_estimate"] is None
+
+
+def test_sample_of_the_contacts_tells_as_much_as_all() -> None:
+    _, seen = simulate(60_000, 4.0, 6.0, 0.98, 0.0, 8)
+    half = seen._replace(**{name: [count // 2 for count in getattr(seen, name)] for name in ("found", "unfound", "retried")})
+    all_, some = estimate_reachable(seen), estimate_reachable(half)
+    assert all_ is not None and some is not None
+    assert some.nodes == pytest.approx(all_.nodes, rel=1e-3)
+    assert some.error > all_.error
+
+
+def test_histogram_counts_who_was_named_how_often_and_heard() -> None:
+    entry, first, second = (bytes([9, 8, 7, host, 0x1A, 0xE1]) for host in (1, 2, 3))
+    ids = {entry: b"\x11" * 20, first: b"\x22" * 20, second: b"\x33" * 20}
+    frontier = Frontier(b"\x5a" * 20, AddressFilter(), depth=0, seed=3, address_rate=0, max_contacts=100, retry_share=0.0)
+    frontier.offer(entry)
+    replies = {entry: [b"", ids[first] + first + ids[second] + second], first: [b"", ids[second] + second]}
+    while (question := drive.ask(frontier, 0)) is not None:
+        endpoint = question[0]
+        if endpoint == second:
+            drive.time_out(frontier, question)      # never heard
+        else:       # asked again, a node names nobody
+            drive.answer(frontier, question, ids[endpoint], nodes=replies[endpoint].pop() if replies[endpoint] else b"")
+    found, unfound, retried = frontier.referrer_histogram(4)
+    assert (found[1], sum(found[2:])) == (2, 0)     # the entry by offering it, `first` by the entry
+    assert (unfound, retried) == ([0, 0, 1, 0, 0], [0, 0, 0, 0, 0])
+    assert sum(map(sum, frontier.referrer_histogram(4, 2))) == 2
+    with pytest.raises(ValueError, match="every 0"):
+        frontier.referrer_histogram(4, 0)

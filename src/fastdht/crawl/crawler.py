@@ -22,7 +22,7 @@ from fastdht.config import SECOND_US, CoreConfig
 from fastdht.crawl.checkpoint import Saved, Saver
 from fastdht.crawl.harvest import SampleKeeper
 from fastdht.crawl.pace import PACE_US, Pace, Signals
-from fastdht.crawl.recall import MOST_NAMED, Sightings, recall_fields
+from fastdht.crawl.recall import ENOUGH_CONTACTS, MOST_NAMED, Sightings, recall_fields
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.settings import DEPTHS, CrawlConfig, as_plain
 from fastdht.crawl.sinks import NullSink, Sink
@@ -83,8 +83,10 @@ def make_frontier(config: CrawlConfig, number: int, previous: Frontier | None, l
 
 
 def count_sightings(frontier: Frontier, totals: Mapping[str, int]) -> Sightings:
-    """What a pass that has ended tells of the nodes it missed; takes long, so from a thread."""
-    return Sightings(*frontier.referrer_histogram(MOST_NAMED), totals["known_answered"], totals["known_silent"])
+    """What a pass that has ended tells of the nodes it missed."""
+    every = max(1, totals["contacts"] // ENOUGH_CONTACTS)
+    return Sightings(totals["found"], *frontier.referrer_histogram(MOST_NAMED, every), totals["known_answered"],
+                     totals["known_silent"])
 
 
 class CrawlEngine(Engine):

@@ -21,11 +21,13 @@ LEAST = 30              # nodes named each number of times up to there, and cont
 NORMAL_95 = 1.96
 MODEL_ERROR = 0.0015    # of recall, a standard deviation: what is left where a truth was known, in docs/crawl.md
 MOST_NAMED = 64
+ENOUGH_CONTACTS = 400_000   # of more, a sample is looked at: in time that does not grow, and as exact
 
 
 class Sightings(NamedTuple):
-    """Of one pass: contacts by how many replies named them, and the answers of nodes known to be alive."""
+    """Of one pass: contacts by how many replies named them, all or a sample; and answers of nodes known to be alive."""
 
+    nodes: int              # found in this pass, sampled or not
     found: Sequence[int]
     unfound: Sequence[int]
     retried: Sequence[int]  # of the unfound
@@ -70,7 +72,8 @@ def estimate_reachable(seen: Sightings) -> Reachable | None:
         variance += (other - unnamed) ** 2 if other is not None else unnamed ** 2
     nodes = sum(named) + unnamed
     loss = nodes * sqrt((1 - chance) / (chance * (seen.answered + seen.silent)))
-    return Reachable(nodes, sqrt(variance + loss ** 2))
+    scale = seen.nodes / sum(seen.found)
+    return Reachable(scale * nodes, scale * sqrt(variance + loss ** 2))
 
 
 def undo_loss(seen: Sightings, chance: float) -> list[float]:
