@@ -1,8 +1,11 @@
 """Pace: what lowers and raises the rate, and what follows from round-trip times."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from fastdht.crawl.control import Verdict
 from fastdht.crawl.pace import SECOND_US, PACE_US, Pace, Signals, bin_end
 
 QUIET = Signals(0, 0, 0, 0, 0)
@@ -95,3 +98,17 @@ def test_stall_follows_the_round_trip_times_and_the_timeout_stays_above() -> Non
     assert pace.stall_us == 2 * bin_end(36)
     assert pace.timeout_us == SECOND_US
     assert Pace(1000, 0, 300_000).timeout_us == 300_000
+
+
+def test_fall_of_the_control_group_cuts_the_rate_once_a_second() -> None:
+    pace = Pace(1000.0, 0, None)
+    pace.tick(PACE_US, replace(QUIET, control=Verdict.FALLEN), NO_RTT)
+    assert pace.rate == pytest.approx(700.0)
+    pace.tick(PACE_US, replace(QUIET, control=Verdict.FALLEN), NO_RTT)
+    assert pace.rate == pytest.approx(700.0, rel=0.02)
+
+
+def test_silence_of_the_control_group_leaves_the_least_rate() -> None:
+    pace = Pace(1000.0, 0, None)
+    pace.tick(PACE_US, replace(QUIET, control=Verdict.GONE), NO_RTT)
+    assert pace.rate == pytest.approx(20.0)

@@ -305,6 +305,13 @@ cdef class CrawlQueue(Naming):
         """Ask nothing more; answers to what is out still count."""
         self.is_stopped = True
 
+    def may_ask(self, packed: bytes, now_us: int) -> bool:
+        """Take a packet of an address's pace for a question that is not the queue's own, if one is due now."""
+        cdef Endpoint endpoint
+        load_compact(packed, &endpoint)
+        return (self.address_pace.interval_ms == 0
+                or take_turn(&self.address_pace, &endpoint, <uint32_t>((now_us - self.started_us) // 1000)) == 0)
+
     def set_rate(self, rate: float) -> None:
         """Packets/s from now on; 0 for no limit."""
         set_pace(&self.pace, rate, QUANTUM_US)

@@ -7,7 +7,8 @@ Sources: Apache Arrow columnar format 1.4 (buffers); RFC 5952 (text of IPv6 addr
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy, memset
 
-from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, read_be32, read_be64, write_be32, write_be64
+from fastdht._ext.addresses cimport (
+    FAMILY_V4, FAMILY_V6, dump_compact, read_be32, read_be64, write_be32, write_be64)
 from fastdht._ext.ids cimport ID_SIZE, is_secure_id
 
 ROW_SIZE = sizeof(FoundRow)
@@ -271,6 +272,18 @@ def number_columns(block: bytes) -> tuple[bytes, bytes, bytes, bytes]:
             status[i] = <char>rows[i].status
             bits[i >> 3] |= <uint8_t>is_secure_id(rows[i].id, &endpoint) << (i & 7)
     return ports, rtts, statuses, secure
+
+
+def endpoints(block: bytes, most: int) -> list:
+    """The compact endpoints (6 or 18 bytes) of the first `most` rows."""
+    cdef const FoundRow* rows = <const FoundRow*>PyBytes_AS_STRING(block)
+    cdef Py_ssize_t i
+    cdef Endpoint endpoint
+    found = []
+    for i in range(min(count_rows(block), <Py_ssize_t>most)):
+        load_endpoint(&rows[i], &endpoint)
+        found.append(dump_compact(&endpoint))
+    return found
 
 
 def json_lines(block: bytes) -> bytes:

@@ -1,19 +1,23 @@
 """How fast a crawl asks, how long it waits, and how much may be out. Rate class: second.
 
 Theory of operation. `tick` runs five times a second. The rate falls by three tenths when packets get lost on our own
-side (the receive buffer overflowed, the kernel ran out of room to send), at most once a second, and grows again by a
-fiftieth of the full rate per second. A loop that stays late has lost nothing yet, and there are two reasons for it.
-When its own thread had the processor nearly all the time, it has too much to do: the rate falls likewise. When it had
-not, somebody else had: asking less would make it no earlier, so the rate only stays where it is. The share of answers
-is no signal: it moves with the share of dead contacts. A query stalls, and frees its place in the window, when most
-answers would be there; it is given up far later. The window is what the rate keeps out; at unlimited rate, 512 that
-may still answer: 64 to 512 saturate a core, and more only fill buffers.
+side (the receive buffer overflowed, the kernel ran out of room to send) or beyond (the control group answers less than
+it did), at most once a second, and grows again by a fiftieth of the full rate per second. When hardly any of the
+control group answers, it falls to its least at once: what is asked now is wasted. A loop that stays late has lost
+nothing yet, and there are two reasons for it. When its own thread had the processor nearly all the time, it has too
+much to do: the rate falls likewise. When it had not, somebody else had: asking less would make it no earlier, so the
+rate only stays where it is. The share of answers is no signal: it moves with the share of dead contacts. A query
+stalls, and frees its place in the window, when most answers would be there; it is given up far later. The window is
+what the rate keeps out; at unlimited rate, 512 that may still answer: 64 to 512 saturate a core, and more only fill
+buffers.
 Source: docs/crawl.md, "Pace"; the stall follows mldht's rule (a quantile of recent round-trip times).
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from fastdht.crawl.control import Verdict
 
 SECOND_US = 1_000_000
 PACE_US = 200_000
@@ -42,6 +46,7 @@ class Signals:
     silent: int             # queries that stalled and have not been answered since
     loop_late_us: int       # of this tick
     busy_us: int            # processor time of the loop's thread
+    control: Verdict = Verdict.STEADY
 
 
 class Pace:
@@ -85,8 +90,13 @@ class Pace:
         is_late = signals.loop_late_us > LATE_US
         is_busy = signals.busy_us - self._last.busy_us > BUSY_SHARE * elapsed_us
         self._late_ticks = self._late_ticks + 1 if is_late and is_busy else 0
-        is_lossy = signals.kernel_drops > self._last.kernel_drops or signals.congested > self._last.congested
-        if (is_lossy or self._late_ticks >= LATE_TICKS) and self._since_cut_us >= SECOND_US:
+        is_lossy = (signals.kernel_drops > self._last.kernel_drops or signals.congested > self._last.congested
+                    or signals.control is Verdict.FALLEN)
+        if signals.control is Verdict.GONE:
+            self.share = LEAST_SHARE
+            self._since_cut_us = 0
+            self.cuts += 1
+        elif (is_lossy or self._late_ticks >= LATE_TICKS) and self._since_cut_us >= SECOND_US:
             self.share = max(LEAST_SHARE, self.share * CUT)
             self._since_cut_us = 0
             self._late_ticks = 0
