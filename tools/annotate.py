@@ -6,6 +6,7 @@ tests/meta reads the same pages: a line inside a function marked `# R0` must not
 """
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ def annotate(folder: Path) -> dict[str, Path]:
         annotate=True,
         force=True,
         quiet=True,
+        nthreads=os.cpu_count() or 1,
     )
     return {path.stem: folder / path.with_suffix(".html") for path in settings["SOURCES"]}
 
