@@ -94,7 +94,7 @@ cdef class Core(DirectQueries):
             other = max(self.state.wake_due_us, now_us)
             due = other if due < 0 or other < due else due
         if self.state.has_frontier:
-            other = self.state.frontier.next_due(now_us)
+            other = self.state.frontier.next_due(self.state.crawl_families, now_us)
             if other >= 0 and (due < 0 or other < due):
                 due = other
         elif self.state.parked.waiting_count:
