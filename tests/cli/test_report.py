@@ -1,21 +1,38 @@
-"""`fastdht crawl report`: one page that loads nothing, drawn by a real browser."""
+"""`fastdht crawl report`: one page for each mode, that loads nothing, drawn by a real browser."""
 from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import SEED
+from tests.report_kit import WRITERS, write_census
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-NODES = 3000
+WIDTHS = (360, 390, 1280)
+LEAST_CONTRAST = 4.5        # WCAG 2.1, level AA
+LEAST_LETTERS = 8           # pixels of the font in a plot
+SCHEMES: dict[str, tuple[str, ...]] = {"light": (), "dark": ("--force-dark-mode",)}
+# What a reader would notice, measured in each frame: a sideways scroll bar, a plot of no height, letters too small
+PROBE = """<body style="margin:0">{frames}<pre id=out></pre><script>onload = () => {{
+const luminance = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+  .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+out.textContent = JSON.stringify([...document.querySelectorAll('iframe')].map(f => {{
+const d = f.contentDocument, w = f.contentWindow, texts = [...d.querySelectorAll('svg text')];
+const colour = (element, name) => luminance(w.getComputedStyle(element)[name]);
+const contrast = (one, other) => (Math.max(one, other) + .05) / (Math.min(one, other) + .05);
+return {{mode: f.name, width: f.clientWidth, title: d.title, wide: d.documentElement.scrollWidth, page: colour(d.body,
+  'backgroundColor'), plots: [...d.querySelectorAll('svg')].map(s => s.getBoundingClientRect().height),
+  letters: Math.min(...texts.map(t => parseFloat(w.getComputedStyle(t).fontSize)
+    * t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width)), texts: texts.length, contrast: Math.min(contrast(colour(d.body, 'color'), colour(d.body, 'backgroundColor')),
+  ...texts.map(t => contrast(colour(t, 'fill'), colour(d.querySelector('section'), 'backgroundColor')))),
+  asked: w.performance.getEntriesByType('resource').length}} }})) }}</script>"""
 
 
 def report(*args: str) -> tuple[int, str, str]:
@@ -24,59 +41,75 @@ def report(*args: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.fixture
-def crawl(tmp_path: Path) -> Path:
-    rng = random.Random(SEED)
-    folder = tmp_path / "crawl"
-    (folder / "parts" / "nodes").mkdir(parents=True)
-    rows = [{"ip": f"198.51.{rng.randrange(100)}.{rng.randrange(250)}", "port": 6881, "id": rng.randbytes(20).hex(),
-             "status": "ok", "rtt_us": int(rng.lognormvariate(11, 1)), "v": "4c54020b", "bep42": i % 2 == 0}
-            for i in range(NODES)]
-    (folder / "parts" / "nodes" / "part-0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "crawl.json").write_text(json.dumps({"state": "complete", "command": "<script>alert(1)</script>"}))
-    (folder / "summary.json").write_text(json.dumps(
-        {"sent": 9000, "answered": 5000, "timeouts": 4000, "contacts": 6000, "elapsed_s": 12.0, "filtered": {"bogon": 3}}))
-    (folder / "timeline.jsonl").write_text("".join(
-        json.dumps({"elapsed_s": i, "sent": 900 * i, "found": 300 * i, "contacts": 600 * i, "rate": 900.0,
-                    "found_rate": 300.0}) + "\n" for i in range(11)))
-    return folder
-
-
-def test_page_loads_nothing_and_escapes_what_it_shows(crawl: Path) -> None:
-    code, output, errors = report(str(crawl))
+def test_page_loads_nothing_and_escapes_what_it_shows(tmp_path: Path) -> None:
+    code, output, errors = report(str(write_census(tmp_path)))
     assert (code, errors) == (0, "")
     page = Path(output.strip()).read_text(encoding="utf-8")
-    assert f"{NODES:,}" in page
+    assert "3,000" in page
     assert "<script" not in page
-    assert page.count("<svg ") == 8
+    assert page.count("<svg ") == 9
     loaded = [link for link in re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', page) if not link.startswith("#")]
     assert loaded == []
     assert "@import" not in page
     assert not re.search(r"url\((?!#)", page)
 
 
-@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no Chromium: apt-get install chromium")
-@pytest.mark.parametrize("width", [360, 1200])
-def test_browser_shows_the_page_without_sideways_scrolling(crawl: Path, tmp_path: Path, width: int) -> None:
-    report(str(crawl), "--out", str(tmp_path / "page.html"))
-    probe = tmp_path / "probe.html"
-    probe.write_text(f"""<body style="margin:0"><iframe id=f src=page.html style="width:{width}px;height:900px;border:0"></iframe>
-        <pre id=out></pre><script>onload = () => {{ const d = f.contentDocument; out.textContent = JSON.stringify({{
-        wide: d.documentElement.scrollWidth, shown: [...d.querySelectorAll('svg')].every(s => s.getBoundingClientRect().height > 50),
-        texts: d.querySelectorAll('svg text').length}}) }}</script>""")
-    browser = next(filter(None, map(shutil.which, BROWSERS)))
-    done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
-                           "--virtual-time-budget=5000", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
-                           probe.as_uri()], capture_output=True, text=True, timeout=100, check=False)
-    match = re.search(r'<pre id="out">(.*?)</pre>', done.stdout)
-    assert match, done.stderr[-500:]
-    seen = json.loads(match[1])
-    assert seen["wide"] <= width
-    assert seen["shown"]
-    assert seen["texts"] > 50
-
-
 def test_directory_without_a_crawl_is_refused_in_one_line(tmp_path: Path) -> None:
     code, output, errors = report(str(tmp_path))
     assert (code, output, len(errors.splitlines())) == (1, "", 1)
     assert "crawl.json" in errors
+
+
+def test_directory_of_something_else_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "crawl.json").write_text('{"mode": "dance"}')
+    code, output, errors = report(str(tmp_path))
+    assert (code, output, len(errors.splitlines())) == (1, "", 1)
+    assert "census, harvest" in errors
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of each mode, and one that shows all of them in frames."""
+    from fastdht.crawl.report.page import write_report
+
+    folder = tmp_path_factory.mktemp("pages")
+    for mode, write in WRITERS.items():
+        write_report(write(folder / f"{mode}-1"), folder / f"{mode}.html")
+    frames = "".join(f'<iframe name={mode} src={mode}.html style="width:{width}px;height:900px;border:0"></iframe>'
+                     for mode in WRITERS for width in WIDTHS)
+    (folder / "probe.html").write_text(PROBE.format(frames=frames))
+    return folder
+
+
+@pytest.fixture(scope="module", params=SCHEMES)
+def seen(pages: Path, request: pytest.FixtureRequest) -> tuple[str, list[dict[str, Any]]]:
+    """What a browser in light or dark mode makes of each frame."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+                           *SCHEMES[request.param], "--virtual-time-budget=5000",
+                           f"--user-data-dir={pages / request.param}", "--dump-dom", (pages / "probe.html").as_uri()],
+                          capture_output=True, text=True, timeout=100, check=False)
+    match = re.search(r'<pre id="out">(.+?)</pre>', done.stdout)
+    assert match, done.stderr[-500:]
+    return request.param, json.loads(match[1])
+
+
+def test_browser_shows_every_mode_in_full_width(seen: tuple[str, list[dict[str, Any]]]) -> None:
+    _, frames = seen
+    assert len(frames) == len(WRITERS) * len(WIDTHS)
+    for frame in frames:
+        assert frame["title"].lower() == f"{frame['mode']} {frame['mode']}-1"
+        assert frame["wide"] <= frame["width"], f"{frame['mode']} scrolls sideways at {frame['width']} px"
+        assert frame["plots"] and min(frame["plots"]) > 50
+        assert frame["asked"] == 0, "it loaded something"
+
+
+def test_browser_shows_letters_that_can_be_read(seen: tuple[str, list[dict[str, Any]]]) -> None:
+    scheme, frames = seen
+    for frame in frames:
+        assert (frame["page"] < 0.2) == (scheme == "dark")
+        assert frame["contrast"] >= LEAST_CONTRAST, frame
+        assert frame["texts"] > 0
+        assert frame["letters"] >= LEAST_LETTERS, frame

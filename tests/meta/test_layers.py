@@ -61,11 +61,11 @@ RANKS = [
     {"queries", "handlers", "replies"},
     {"reception", "storage", "direct"},
     {"core"},
-    {"walks"},
+    {"walks", "rounds"},
     {"swarm"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
-UDP_USERS = {"fastdht._ext.swarm"}          # and the engine: the only code that makes system calls
+UDP_USERS = {"fastdht._ext.swarm", "fastdht._ext.rounds"}          # and the engine: the only code that makes system calls
 
 
 def layer(module: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fastdht.crawl.report.gather import gather, name_client, rtt_edges
+from fastdht.crawl.report.nodes import gather, name_client, rtt_edges
+from fastdht.crawl.report.page import read_source
 from fastdht.crawl.report.sybil import judge_density, upper_limit, widen
 from fastdht.errors import PersistError
 from tests.conftest import SEED
@@ -42,7 +43,7 @@ def write_crawl(folder: Path, format_: str) -> Path:
 
 @pytest.mark.parametrize("format_", ["jsonl", "parquet"])
 def test_findings_equal_rows_counted_by_hand(tmp_path: Path, format_: str) -> None:
-    found = gather(write_crawl(tmp_path, format_))
+    found = gather(read_source(write_crawl(tmp_path, format_)))
     assert (found.nodes, found.addresses, found.ipv6, found.bep42) == (4, 3, 1, 3)
     assert {i: count for i, count in enumerate(found.prefixes) if count} == {0x00A: 2, 0x800: 1, 0xFFF: 1}
     assert found.crowded == [("192.0.2.1", 2)]
@@ -68,7 +69,7 @@ def test_client_is_named_by_its_letters(digits: str | None, expected: tuple[str,
 
 def test_directory_that_holds_no_crawl_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PersistError, match=re.escape("crawl.json")):
-        gather(tmp_path)
+        read_source(tmp_path)
 
 
 def test_uniform_ids_raise_no_alarm_and_planted_ones_do() -> None:

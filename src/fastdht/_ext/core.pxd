@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastdht._ext.direct cimport DirectQueries
 from fastdht._ext.packets cimport Inbox, Outbox
+from fastdht._ext.state cimport State
 
 
 cdef class Core(DirectQueries):
@@ -19,3 +20,8 @@ cdef class Core(DirectQueries):
     cpdef void watch_lookup(self, uint32_t slot)
     cpdef list lookup_values(self, uint32_t slot)
     cpdef bint has_contacts(self)
+
+
+cdef void take_in(State state, Inbox inbox, int64_t now_us) noexcept nogil      # one batch
+cdef void advance(State state, int64_t now_us) noexcept nogil                   # what time demands
+cdef int64_t next_deadline(State state, int64_t now_us) noexcept nogil

@@ -49,16 +49,7 @@ cdef class Core(DirectQueries):
 
     cpdef void receive_batch(self, Inbox inbox, int64_t now_us):
         """Take in one batch; answers and further questions stand in the outbox afterwards."""
-        cdef uint32_t i
-        cdef Incoming* incoming
-        cdef bint has_records = not self.state.has_frontier
-        for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if has_records else 0):
-            expect_datagram(self.state, &inbox.datagrams[i])
-        for i in range(inbox.count):
-            incoming = &inbox.datagrams[i]
-            if has_records and i + LOOKAHEAD < inbox.count:
-                expect_datagram(self.state, &inbox.datagrams[i + LOOKAHEAD])
-            receive_one(self.state, incoming.data, incoming.size, &incoming.source, incoming.is_truncated, now_us)
+        take_in(self.state, inbox, now_us)
 
     def receive(self, data: bytes, source: bytes, now_us: int) -> None:
         """Take in one datagram from a compact endpoint (6 or 18 bytes)."""
@@ -81,26 +72,11 @@ cdef class Core(DirectQueries):
 
     cpdef void advance(self, int64_t now_us):
         """Do what time demands: stalls, timeouts, late lookups, and the questions that a crawl's pace allows."""
-        sweep(self.state, now_us)
-        pump(self.state, now_us)
+        advance(self.state, now_us)
 
     cpdef int64_t next_deadline(self, int64_t now_us):
         """When `advance` is wanted next, in µs of the same clock; -1 when nothing is waiting."""
-        cdef int64_t due = -1, other
-        other = self.state.transactions.next_deadline()
-        if other >= 0:
-            due = max(other, now_us + SWEEP_QUANTUM_US)
-        if self.state.shortlists.active:
-            other = max(self.state.wake_due_us, now_us)
-            due = other if due < 0 or other < due else due
-        if self.state.has_frontier:
-            other = self.state.frontier.next_due(self.state.crawl_families, now_us)
-            if other >= 0 and (due < 0 or other < due):
-                due = other
-        elif self.state.parked.waiting_count:
-            other = self.state.parked.next_due(now_us)
-            due = other if due < 0 or other < due else due
-        return due
+        return next_deadline(self.state, now_us)
 
     def take_parked(self, uint32_t limit, int64_t now_us) -> list:
         """Up to `limit` mutable puts to verify: (slot, public key, signature, what it signs). finish_put must follow."""
@@ -341,6 +317,42 @@ cdef class Core(DirectQueries):
             self.state.peers.check_invariants()
             self.state.items.check_invariants()
             self.state.parked.check_invariants()
+
+
+cdef void take_in(State state, Inbox inbox, int64_t now_us) noexcept nogil:  # R0
+    cdef uint32_t i
+    cdef Incoming* incoming
+    cdef bint has_records = not state.has_frontier
+    for i in range(min(inbox.count, <uint32_t>LOOKAHEAD) if has_records else 0):
+        expect_datagram(state, &inbox.datagrams[i])
+    for i in range(inbox.count):
+        incoming = &inbox.datagrams[i]
+        if has_records and i + LOOKAHEAD < inbox.count:
+            expect_datagram(state, &inbox.datagrams[i + LOOKAHEAD])
+        receive_one(state, incoming.data, incoming.size, &incoming.source, incoming.is_truncated, now_us)
+
+
+cdef void advance(State state, int64_t now_us) noexcept nogil:  # R0
+    sweep(state, now_us)
+    pump(state, now_us)
+
+
+cdef int64_t next_deadline(State state, int64_t now_us) noexcept nogil:  # R0
+    cdef int64_t due = -1, other
+    other = state.transactions.next_deadline()
+    if other >= 0:
+        due = max(other, now_us + SWEEP_QUANTUM_US)
+    if state.shortlists.active:
+        other = max(state.wake_due_us, now_us)
+        due = other if due < 0 or other < due else due
+    if state.has_frontier:
+        other = state.frontier.next_due(state.crawl_families, now_us)
+        if other >= 0 and (due < 0 or other < due):
+            due = other
+    elif state.parked.waiting_count:
+        other = state.parked.next_due(now_us)
+        due = other if due < 0 or other < due else due
+    return due
 
 
 cdef inline void expect_datagram(State state, const Incoming* incoming) noexcept nogil:

@@ -3,7 +3,7 @@
 On other systems, or with FASTDHT_PORTABLE defined, HAS_BATCHES is 0 and nothing here may be called: the sockets of
 asyncio are used there. Source: recvmmsg(2), sendmmsg(2), cmsg(3), ip(7), ipv6(7), socket(7).
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 
 cdef extern from *:
@@ -13,6 +13,13 @@ cdef extern from *:
     #include <sys/socket.h>
     #include <netinet/in.h>
     #include <linux/errqueue.h>
+    #include <stdint.h>
+    #include <time.h>
+    static inline int64_t monotonic_us(void) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    }
     #ifndef SO_MEMINFO
     #define SO_MEMINFO 55
     #endif
@@ -49,6 +56,7 @@ cdef extern from *:
     struct in_pktinfo { int ipi_ifindex; struct in_addr ipi_spec_dst, ipi_addr; };
     struct in6_pktinfo { struct in6_addr ipi6_addr; unsigned int ipi6_ifindex; };
     struct sock_extended_err { uint32_t ee_errno; uint8_t ee_origin; };
+    static inline int64_t monotonic_us(void) { return 0; }
     static int recvmmsg(int fd, struct mmsghdr *h, unsigned int n, int f, void *t) {
         (void)fd; (void)h; (void)n; (void)f; (void)t; return -1;
     }
@@ -82,6 +90,7 @@ cdef extern from *:
     #undef MSG_DONTWAIT
     #undef MSG_ERRQUEUE
     #undef MSG_TRUNC
+    #undef MSG_WAITFORONE
     #define AF_INET 2
     #define AF_INET6 10
     #define SOL_SOCKET 1
@@ -93,15 +102,17 @@ cdef extern from *:
     #define MSG_DONTWAIT 0x40
     #define MSG_ERRQUEUE 0x2000
     #define MSG_TRUNC 0x20
+    #define MSG_WAITFORONE 0x10000
     #endif
     """
     int HAS_BATCHES
+    int64_t monotonic_us() nogil        # what engine.clock calls so
 
     int AF_INET, AF_INET6, SOL_SOCKET, IPPROTO_IP, IPPROTO_IPV6
     int SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_RXQ_OVFL, SO_MEMINFO
     int IP_RECVERR, IPV6_RECVERR, IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
     int IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE
-    int MSG_DONTWAIT, MSG_ERRQUEUE, MSG_TRUNC
+    int MSG_DONTWAIT, MSG_ERRQUEUE, MSG_TRUNC, MSG_WAITFORONE
     int SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
 
     struct in_addr:

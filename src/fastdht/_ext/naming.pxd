@@ -37,6 +37,8 @@ cdef struct Tally:
     uint64_t found
     uint64_t found_before       # of them, also found by the previous pass
     uint64_t renamed
+    uint64_t known_answered     # questions to nodes already found
+    uint64_t known_silent
     uint64_t postponed
     uint64_t not_asked          # questions given up because their address had too many
     uint64_t sample_queries

@@ -14,7 +14,6 @@ from fastdht._ext.packets cimport Inbox, Outbox
 
 cdef enum:
     ERRNO_SLOTS = 256           # Linux knows 133
-    MEMINFO_DROPS = 8           # position of the drop count among the words of SO_MEMINFO
 
 
 cdef class UdpSocket:
@@ -24,6 +23,7 @@ cdef class UdpSocket:
     cdef int fd                 # -1 once closed
     cdef uint16_t family        # FAMILY_V4 or FAMILY_V6
     cdef bint is_blocked        # the last flush left datagrams because the kernel had no room
+    cdef bint is_patient        # receiving may wait, when asked to
     cdef bint has_errors        # the error queue is worth a look
     cdef Batch* incoming
     cdef Batch* outgoing
@@ -46,9 +46,11 @@ cdef class UdpSocket:
     cdef int injected_count
     cdef int receive(self, Inbox inbox) noexcept nogil          # fills the inbox anew; how many
     cdef int receive_at(self, Inbox inbox, Endpoint* arrived_at) noexcept nogil     # needs sees_local
+    cdef int receive_patiently(self, Inbox inbox) noexcept nogil    # the same, and waits for the first datagram
     cdef int receive_errors(self, Inbox inbox) noexcept nogil   # our datagrams that ICMP refused; source = their target
     cdef int flush(self, Outbox outbox) noexcept nogil          # sends what it can; how many; see is_blocked
     cdef int flush_from(self, Outbox outbox, const Endpoint* depart_from) noexcept nogil
+    cdef void read_batch(self, Inbox inbox, int received, Endpoint* arrived_at) noexcept nogil
     cdef int fill_batch(self, Inbox inbox, int count, int flags) noexcept nogil
     cdef void read_controls(self, msghdr* header, Endpoint* arrived_at) noexcept nogil
     cdef int read_refusal(self, msghdr* header) noexcept nogil

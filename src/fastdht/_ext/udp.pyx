@@ -1,7 +1,7 @@
 """The batched UDP socket of Linux: the only file with system calls. Rate class: packet.
 
 Invariants: no errno is fatal, each costs at most the datagram it belongs to; a datagram leaves the outbox when it was
-sent or given up, and both are counted; the socket never blocks. The event loop watches an epoll descriptor of ours
+sent or given up, and both are counted; only `receive_patiently` waits. The event loop watches an epoll descriptor of ours
 that holds the socket, as uvloop stops watching, without a word, a descriptor that reports POLLERR, which every ICMP
 refusal does. Source: recvmmsg(2), sendmmsg(2), ip(7) on IP_RECVERR and IP_PKTINFO, socket(7) on SO_RXQ_OVFL.
 """
@@ -19,6 +19,7 @@ from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, dump_compact, load_com
 from fastdht._ext.linux cimport cmsghdr, mmsghdr, sock_extended_err, sockaddr_in6
 from fastdht._ext.mmsg cimport make_batch, read_datagram, read_local, write_local, write_name
 from fastdht._ext.packets cimport INBOX_DATAGRAM, Incoming, Outgoing
+from fastdht._ext.udp_options cimport ask_reports, read_drops, set_patience, size_buffer
 
 DEFAULT_BUFFER_BYTES = 4 * 1024 * 1024      # the default of 212,992 holds only 166 replies of 300 bytes
 
@@ -32,7 +33,8 @@ cdef class UdpSocket:
     """A bound, non-blocking UDP socket for one address family; port 0 lets the system choose.
 
     `sees_local` lets `receive_at` tell which local address each datagram was sent to. `probe_mtu` sets Don't Fragment
-    and ignores the path's MTU, else datagrams may be fragmented. Raises OSError when the system refuses,
+    and ignores the path's MTU, else datagrams may be fragmented. `patience_us` is how long `receive_patiently` waits,
+    in ticks of the kernel; nothing else ever does. Raises OSError when the system refuses,
     NotImplementedError on other systems than Linux.
     """
 
@@ -43,7 +45,7 @@ cdef class UdpSocket:
         self.outgoing = make_batch()
 
     def __init__(self, ip: str, port: int, *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, sees_local: bool = False,
-                 probe_mtu: bool = False):
+                 probe_mtu: bool = False, patience_us: int = 0):
         if not linux.HAS_BATCHES:
             raise NotImplementedError("batched UDP sockets need Linux; use the portable transport")
         self.family = FAMILY_V6 if ":" in ip else FAMILY_V4
@@ -53,6 +55,9 @@ cdef class UdpSocket:
             size_buffer(self.sock, linux.SO_RCVBUFFORCE, socket.SO_RCVBUF, buffer_bytes)
             size_buffer(self.sock, linux.SO_SNDBUFFORCE, socket.SO_SNDBUF, buffer_bytes)
             ask_reports(self.sock, self.family, sees_local, probe_mtu)
+            if patience_us:
+                set_patience(self.sock, patience_us)
+                self.is_patient = True
             self.buffer_sizes = tuple(self.sock.getsockopt(socket.SOL_SOCKET, option)
                                       for option in (socket.SO_RCVBUF, socket.SO_SNDBUF))
             self.sock.bind((ip, port))
@@ -74,27 +79,41 @@ cdef class UdpSocket:
 
     cdef int receive_at(self, Inbox inbox, Endpoint* arrived_at) noexcept nogil:  # R0
         """Fill the inbox anew; `arrived_at`, when given, has room for `capacity` local endpoints (their port is 0)."""
-        cdef int asked, received, i
-        cdef Incoming* slot
+        cdef int asked, received
         inbox.count = 0
         while inbox.count < inbox.capacity and self.fd >= 0:
             asked = <int>min(<uint32_t>BATCH, inbox.capacity - inbox.count)
             received = self.fill_batch(inbox, asked, linux.MSG_DONTWAIT)
-            self.batches_in += received > 0
-            for i in range(received):
-                slot = &inbox.datagrams[inbox.count]
-                read_datagram(self.incoming, i, slot)
-                self.bytes_in += slot.size
-                if self.incoming.headers[i].msg_hdr.msg_controllen:
-                    self.read_controls(&self.incoming.headers[i].msg_hdr,
-                                       NULL if arrived_at is NULL else &arrived_at[inbox.count])
-                inbox.count += 1
+            self.read_batch(inbox, received, arrived_at)
             if received < asked:
                 break
-        self.datagrams_in += inbox.count
         if inbox.count == 0:
             self.has_errors = True      # what woke us, if anything, was not a datagram
         return <int>inbox.count
+
+    cdef int receive_patiently(self, Inbox inbox) noexcept nogil:  # R0
+        """Fill the inbox anew with one batch at most; when there is nothing, wait for the first as long as is set."""
+        cdef int asked = <int>min(<uint32_t>BATCH, inbox.capacity)
+        inbox.count = 0
+        if self.fd >= 0:
+            self.read_batch(inbox, self.fill_batch(
+                inbox, asked, linux.MSG_WAITFORONE if self.is_patient else linux.MSG_DONTWAIT), NULL)
+        return <int>inbox.count
+
+    cdef void read_batch(self, Inbox inbox, int received, Endpoint* arrived_at) noexcept nogil:  # R0
+        """Add to the inbox what the kernel has put into its buffers."""
+        cdef int i
+        cdef Incoming* slot
+        self.batches_in += received > 0
+        self.datagrams_in += received
+        for i in range(received):
+            slot = &inbox.datagrams[inbox.count]
+            read_datagram(self.incoming, i, slot)
+            self.bytes_in += slot.size
+            if self.incoming.headers[i].msg_hdr.msg_controllen:
+                self.read_controls(&self.incoming.headers[i].msg_hdr,
+                                   NULL if arrived_at is NULL else &arrived_at[inbox.count])
+            inbox.count += 1
 
     cdef int receive_errors(self, Inbox inbox) noexcept nogil:  # R0
         """Fill the inbox anew with datagrams of ours that ICMP refused, as much of each as the report quotes.
@@ -364,37 +383,3 @@ cdef inline bint is_congestion(int error) noexcept nogil:  # R0
 
 cdef inline bint may_be_report(int error) noexcept nogil:  # R0
     return error != EINVAL and not is_congestion(error)
-
-
-cdef int size_buffer(sock, int forced, int asked, int size) except -1:
-    """Ask for a kernel buffer of `size` bytes: beyond the system's limit where we may, else as much as it grants."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, forced, size)
-    except OSError:
-        sock.setsockopt(socket.SOL_SOCKET, asked, size)
-    return 0
-
-
-cdef int ask_reports(sock, uint16_t family, bint sees_local, bint probe_mtu) except -1:
-    """Turn on drop counts, ICMP reports and, when wanted, local addresses."""
-    discovery = linux.IP_PMTUDISC_PROBE if probe_mtu else linux.IP_PMTUDISC_DONT
-    sock.setsockopt(socket.SOL_SOCKET, linux.SO_RXQ_OVFL, 1)
-    if family == FAMILY_V6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setsockopt(socket.IPPROTO_IPV6, linux.IPV6_RECVERR, 1)
-        sock.setsockopt(socket.IPPROTO_IPV6, linux.IPV6_RECVPKTINFO, sees_local)
-        sock.setsockopt(socket.IPPROTO_IPV6, linux.IPV6_MTU_DISCOVER, discovery)
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, linux.IP_RECVERR, 1)
-        sock.setsockopt(socket.IPPROTO_IP, linux.IP_PKTINFO, sees_local)
-        sock.setsockopt(socket.IPPROTO_IP, linux.IP_MTU_DISCOVER, discovery)
-    return 0
-
-
-cdef uint32_t read_drops(sock) except? 0:
-    """The kernel's count of datagrams it dropped for this socket, modulo 2^32, or 0 where it cannot say."""
-    try:
-        words = memoryview(sock.getsockopt(socket.SOL_SOCKET, linux.SO_MEMINFO, 4 * (MEMINFO_DROPS + 1))).cast("I")
-        return words[MEMINFO_DROPS]
-    except OSError:         # before Linux 4.12: the count then comes with the next datagram
-        return 0

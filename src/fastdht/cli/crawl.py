@@ -106,7 +106,7 @@ def finish_note(folder: Path, note: dict[str, Any], state: str) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
               help="Where to write the page. Default: report.html in DIRECTORY.")
 def report(directory: Path, out: Path | None) -> None:
-    """Show the crawl in DIRECTORY as one self-contained HTML page."""
+    """Show what a crawl of any mode has left in DIRECTORY as one self-contained HTML page."""
     from fastdht.crawl.report.page import write_report
 
     target = out or directory / "report.html"
@@ -121,7 +121,7 @@ def report(directory: Path, out: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
     """Compare the crawl in DIRECTORY with the truth about its network."""
-    from fastdht.cli.crawl_verify import show_harvest, show_peers, show_size
+    from fastdht.cli.crawl_verify import recall_rows, show_harvest, show_peers, show_size
     from fastdht.crawl.size_verify import is_size
     from fastdht.crawl.verify import verify as compare
     from fastdht.crawl.verify_harvest import is_harvest
@@ -148,6 +148,7 @@ def verify(directory: Path, truth_file: Path, as_json: bool) -> None:
         return
     print_summary(f"{directory} against {truth_file}", [
         Row("recall", percent(verdict.recall), f"{count(verdict.missed)} of {count(verdict.reachable)} nodes missed"),
+        *recall_rows(verdict),
         *([Row("came or went", count(verdict.part_time), f"nodes, {count(verdict.part_time_found)} of them found")]
           if verdict.part_time else []),
         Row("precision", percent(verdict.precision), f"{count(verdict.false_rows)} of {count(verdict.found)} false"),

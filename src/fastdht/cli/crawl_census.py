@@ -13,6 +13,7 @@ from fastdht.blocklist import Range, read_ranges
 from fastdht.cli.crawl_run import emit_result, run_plan, run_unkept
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, SIZE, ZONE
 from fastdht.cli.render import Row, count, emit_json, print_summary
+from fastdht.cli.watching import metrics_option
 from fastdht.crawl.cost import Cost, estimate
 from fastdht.crawl.plan import CHECKPOINT_S, Plan
 from fastdht.crawl.records import FORMATS
@@ -45,6 +46,7 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--time", "time_s", type=DURATION, default=None, help="End after so long, as 10m."),
         click.option("--max-nodes", type=click.IntRange(1), default=None, help="End with so many nodes."),
         click.option("--max-disk", type=SIZE, default=None, help="End when --out takes so much, as 10GiB."),
+        metrics_option,
         click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object."),
     ]):
         command = option(command)
@@ -73,7 +75,7 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--max-inflight", type=click.IntRange(0, 131_072), default=0,
               help="Queries out at a time that are not late. Default: from the rate and the round-trip times.")
 @click.option("--per-ip", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
-              help="Packets per second to one address (of IPv6: one /64), 4 at once; 0 lifts it. More wait, none are lost.")
+              help="Packets per second to one address (of IPv6: one /64), 4 at once; 0 lifts it. More wait.")
 @click.option("--timeout", type=DURATION, default=None, help="When a query is given up. Default: 1 to 10 s, as needed.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
 @click.option("--exclude", type=click.Path(path_type=Path, allow_dash=True), multiple=True,
@@ -99,8 +101,8 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool, new_endpoints_per_minute: int | None,
            allow_net: tuple[str, ...], exclude: tuple[Path, ...], out: Path | None, format_: str | None,
            checkpoint_s: float, contact: str, dry_run: bool, expect: int, workers: int, scheduler: str, as_json: bool,
-           time_s: float | None, max_nodes: int | None, max_disk: int | None, families: str | None,
-           binds: tuple[Endpoint, ...], edges: bool, **options: Any) -> None:
+           time_s: float | None, max_nodes: int | None, max_disk: int | None, metrics: Endpoint | None,
+           families: str | None, binds: tuple[Endpoint, ...], edges: bool, **options: Any) -> None:
     """Find every node that answers: its address, id, round-trip time and client.
 
     Asks each contact what the depth says and no more, says that it is read-only (BEP 43), and stores nothing.
@@ -115,7 +117,8 @@ def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool
         raise click.UsageError("--workers, --scheduler, --max-disk and --edges need --out DIR")
     bind, bind6 = choose_binds(families, binds)
     config = make_config(limit_rate(rate, nat_friendly, new_endpoints_per_minute), allow_net, **options,
-                         bind=bind, bind6=bind6, edges=edges, time_s=time_s or 0.0, max_nodes=max_nodes or 0, max_disk=max_disk or 0)
+                         bind=bind, bind6=bind6, edges=edges, time_s=time_s or 0.0, max_nodes=max_nodes or 0,
+                         max_disk=max_disk or 0)
     plan = Plan(config, choose_format(format_) if folder is not None else "jsonl", zones, read_lists(exclude),
                 checkpoint_s)
     plan.split()        # raises for a number of zones that cannot be
@@ -123,10 +126,10 @@ def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool
         show_cost(estimate(config, expect, plan.format_, zones), as_json)
         return
     if folder is None:
-        result = run_unkept(plan, sys.stdout.buffer if out is not None else None)
+        result = run_unkept(plan, sys.stdout.buffer if out is not None else None, metrics)
     else:
         remarks = {"command": shlex.join(["fastdht", *sys.argv[1:]]), "contact": contact}
-        result = run_plan(plan, folder, workers, scheduler, remarks)
+        result = run_plan(plan, folder, workers, scheduler, remarks, metrics=metrics)
     emit_result(result, config.bootstrap, as_json=as_json, is_silent=str(out) == STREAM)
 
 
@@ -170,7 +173,8 @@ def show_cost(cost: Cost, as_json: bool) -> None:
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--rate", type=RATE, default=None, help="Packets per second from now on. Default: as before.")
 @workers_options
-def resume(directory: Path, rate: float | None, workers: int, scheduler: str, as_json: bool, **limits: Any) -> None:
+def resume(directory: Path, rate: float | None, workers: int, scheduler: str, as_json: bool,
+           metrics: Endpoint | None, **limits: Any) -> None:
     """Go on with the crawl in DIRECTORY where it was stopped or killed.
 
     What was found is kept; zones that are done are not crawled again. Limits that are not given anew are lifted.
@@ -179,7 +183,7 @@ def resume(directory: Path, rate: float | None, workers: int, scheduler: str, as
 
     plan, note = reopen(directory)
     plan = plan.going_on(rate, **{name: value or 0 for name, value in limits.items()})
-    result = run_plan(plan, directory, workers, scheduler, {}, note)
+    result = run_plan(plan, directory, workers, scheduler, {}, note, metrics)
     emit_result(result, plan.config.bootstrap, as_json=as_json)
 
 

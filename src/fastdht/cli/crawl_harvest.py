@@ -16,13 +16,14 @@ from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, ZONE
 from fastdht.cli.progress import open_display
 from fastdht.cli.render import Row, count, emit_json, percent, print_summary, seconds
 from fastdht.cli.run import run_async
+from fastdht.cli.watching import Latest, metrics_option, watched
 from fastdht.config import SECOND_US
 from fastdht.crawl.crawler import Crawl, CrawlConfig, as_plain
 from fastdht.crawl.estimate import ASSUMPTIONS
 from fastdht.crawl.harvest import COUNTED, HarvestResult, SampleKeeper, SampleSink, summarize
 from fastdht.crawl.ledger import LedgerFile
 from fastdht.crawl.packed import SAMPLES
-from fastdht.crawl.records import FORMATS, NODE_COLUMNS, SAMPLE_COLUMNS
+from fastdht.crawl.records import FORMATS, NODE_COLUMNS, SAMPLE_COLUMNS, Progress
 from fastdht.crawl.sinks import DirectorySink, NullSink, Sink, StreamSink, prepare_directory, write_json
 from fastdht.engine.clock import monotonic_us, wall_s
 from fastdht.errors import DHTError
@@ -56,9 +57,10 @@ STREAM = "-"
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the tables in --out. Default: parquet where pyarrow is installed.")
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices of a harvest.")
+@metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
 def harvest(purpose: str, ledger: Path, rate: str, allow_net: tuple[str, ...], out: Path | None, format_: str | None,
-            as_json: bool, **options: Any) -> None:
+            metrics: Endpoint | None, as_json: bool, **options: Any) -> None:
     """Ask every node once for a sample of the infohashes it stores (BEP 51), and estimate how many there are.
 
     Announces nothing, stores nothing on others, looks up no peers, and never asks a node before its interval has ended.
@@ -77,7 +79,7 @@ def harvest(purpose: str, ledger: Path, rate: str, allow_net: tuple[str, ...], o
     with LedgerFile(ledger.expanduser(), wall_offset_us()) as book:
         if folder is not None:
             prepare_directory(folder)
-        result = run_harvest(config, book, folder, chosen, purpose, is_stream=is_stream)
+        result = run_harvest(config, book, folder, chosen, purpose, is_stream=is_stream, metrics=metrics)
     if as_json:
         emit_json(result.as_dict())
     elif not is_stream:
@@ -99,7 +101,7 @@ def open_sinks(folder: Path | None, format_: str, *, is_stream: bool) -> tuple[S
 
 
 def run_harvest(config: CrawlConfig, book: LedgerFile, folder: Path | None, format_: str, purpose: str, *,
-                is_stream: bool) -> HarvestResult:
+                is_stream: bool, metrics: Endpoint | None = None) -> HarvestResult:
     """Harvest, keeping crawl.json and summary.json of the folder true to what happened."""
     from fastdht.cli.crawl import LAYOUT, finish_note
 
@@ -113,7 +115,8 @@ def run_harvest(config: CrawlConfig, book: LedgerFile, folder: Path | None, form
         write_json(folder / "crawl.json", {"state": "running", **note})
     state = "failed"
     try:
-        result = run_async(harvest_until_signal(config, book, *open_sinks(folder, format_, is_stream=is_stream)))
+        sinks = open_sinks(folder, format_, is_stream=is_stream)
+        result = run_async(harvest_until_signal(config, book, *sinks, metrics))
         state = "complete" if result.crawl.complete else "partial" if result.crawl.answered else "failed"
         if folder is not None:
             write_json(folder / "summary.json", result.as_dict())
@@ -123,12 +126,17 @@ def run_harvest(config: CrawlConfig, book: LedgerFile, folder: Path | None, form
     return result
 
 
-async def harvest_until_signal(config: CrawlConfig, book: LedgerFile, nodes: Sink, samples: SampleSink
-                               ) -> HarvestResult:
+async def harvest_until_signal(config: CrawlConfig, book: LedgerFile, nodes: Sink, samples: SampleSink,
+                               metrics: Endpoint | None) -> HarvestResult:
     loop = asyncio.get_running_loop()
     keeper = SampleKeeper(book, samples, wall_offset_us, config.seed)
+    latest = Latest()
     with open_display() as display:
-        running = Crawl(config, nodes, samples=keeper, on_progress=display.show)
+        def report(progress: Progress) -> None:
+            latest.add(progress)
+            display.show(progress)
+
+        running = Crawl(config, nodes, samples=keeper, on_progress=report)
 
         def stop() -> None:
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -138,7 +146,7 @@ async def harvest_until_signal(config: CrawlConfig, book: LedgerFile, nodes: Sin
         if sys.platform != "win32":
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stop)
-        found = await running.run()
+        found = await watched(metrics, latest.figures, running.run())
     return summarize(found, running.totals(*COUNTED), keeper.tally)
 
 

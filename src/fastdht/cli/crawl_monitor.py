@@ -15,6 +15,7 @@ from fastdht.cli.crawl_census import Rate, read_lists
 from fastdht.cli.params import BOOTSTRAP, DURATION, INFO_HASH, LISTEN, NETWORK, TIMEOUT
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
 from fastdht.cli.run import run_async
+from fastdht.cli.watching import metrics_option, watched
 from fastdht.crawl.metadata.bulk import read_wanted
 from fastdht.crawl.monitor.book import RoundCount
 from fastdht.crawl.monitor.job import Job, begin, go_on
@@ -68,18 +69,22 @@ REMARK_S = 5.0              # between two lines about rounds
               help="After so long visits are safe on disk.")
 @click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choice of nodes.")
+@metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
-def monitor(resume: Path | None, duration_s: float | None, as_json: bool, out: Path | None, **options: Any) -> None:
+def monitor(resume: Path | None, duration_s: float | None, metrics: Endpoint | None, as_json: bool, out: Path | None,
+            **options: Any) -> None:
     """Visit the same nodes again and again: who stays, who goes, who comes back, and for how long.
 
     A visit is one ping, repeated once after silence. Announces nothing, stores nothing on others.
     """
-    told = remarks()
+    figures: dict[str, float | None] = {}
+    told = remarks(figures)
     if resume is not None:
         refuse_others()
-        result = run_async(go_on(resume, duration_s, told))
+        work = go_on(resume, duration_s, told)
     else:
-        result = run_async(begin(make_job(duration_s, out, **options), told))
+        work = begin(make_job(duration_s, out, **options), told)
+    result = run_async(watched(metrics, lambda: figures, work))
     if as_json:
         emit_json(result.as_dict())
     elif str(out) != STREAM:
@@ -89,7 +94,7 @@ def monitor(resume: Path | None, duration_s: float | None, as_json: bool, out: P
 def refuse_others() -> None:
     """A monitor goes on as it was begun: any option but those of the outside is a mistake."""
     context = click.get_current_context()
-    given = [name for name in context.params if name not in ("resume", "duration_s", "as_json")
+    given = [name for name in context.params if name not in ("resume", "duration_s", "metrics", "as_json")
              and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT]
     if given:
         names = {param.name: param.opts[0] for param in context.command.params}
@@ -116,12 +121,14 @@ def make_job(duration_s: float | None, out: Path | None, *, cohort: Path | None,
                {"command": shlex.join(["fastdht", *sys.argv[1:]]), "contact": contact})
 
 
-def remarks() -> Callable[[int, RoundCount], None]:
-    """A line about a round on stderr, now and then."""
+def remarks(figures: dict[str, float | None]) -> Callable[[int, RoundCount], None]:
+    """Keeps the figures of each round, and has a line about one on stderr now and then."""
     said = 0.0
 
     def tell(number: int, counts: RoundCount) -> None:
         nonlocal said
+        visits = (figures.get("visits_total") or 0) + counts.visits
+        figures.update({"round": number, "visits_total": visits, "alive_ratio": counts.availability})
         if time.monotonic() - said < REMARK_S:
             return
         said = time.monotonic()

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from fastdht import __version__
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK
 from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary, seconds
 from fastdht.cli.run import run_async
+from fastdht.cli.watching import metrics_option, watched
 from fastdht.crawl.anonymous import KINDS, anonymizer
 from fastdht.crawl.metadata.bulk import read_wanted
 from fastdht.crawl.neighbours import HashList
@@ -104,9 +106,11 @@ class Sizes:
               help="Directory for the tables, new or empty. Default: JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the tables in --out. Default: parquet where pyarrow is installed.")
+@metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
 def peers(hashes: TextIO, census: Path | None, is_scrape: bool, anonymize: str, purpose: str, rate: str, bootstrap: Any,
-          out: Path | None, format_: str | None, as_json: bool, allow_net: tuple[str, ...], **options: Any) -> None:
+          out: Path | None, format_: str | None, as_json: bool, allow_net: tuple[str, ...], metrics: Endpoint | None,
+          **options: Any) -> None:
     """Look up the peers of the infohashes in HASHES (- for stdin), one on a line, and announce nothing."""
     from fastdht.cli.crawl import Rate, bootstrap_names, choose_format, finish_note
 
@@ -131,7 +135,7 @@ def peers(hashes: TextIO, census: Path | None, is_scrape: bool, anonymize: str, 
     try:
         with closing(Sizes(out, chosen) if is_scrape else Output(out, chosen, anonymize)) as output:
             known = read_census(census) if census is not None else None
-            summary = run_async(work(config, output, known, wanted))
+            summary = run_async(work(config, output, known, wanted, metrics))
         state = "complete" if summary.complete else "partial"
         if out is not None:
             write_json(out / "summary.json", {**mode, **summary.as_dict()})
@@ -155,7 +159,7 @@ def read_census(folder: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 async def work(config: PeersConfig, output: Output | Sizes, known: Iterator[tuple[bytes, bytes]] | None,
-               wanted: HashList) -> PeersSummary:
+               wanted: HashList, metrics: Endpoint | None) -> PeersSummary:
     if isinstance(output, Sizes):
         run = BulkPeers(config, census=known, scraped=output.keep)
     else:
@@ -163,7 +167,11 @@ async def work(config: PeersConfig, output: Output | Sizes, known: Iterator[tupl
     if sys.platform != "win32":
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, run.stop)
-    return await run.run(wanted)
+    summary, started = run.summary, time.monotonic()
+    return await watched(metrics, lambda: {
+        "sent_total": summary.sent, "answered_total": summary.answered, "infohashes": summary.infohashes,
+        "peers": summary.peers, "unanswered": summary.unanswered, "elapsed_seconds": time.monotonic() - started,
+    }, run.run(wanted))
 
 
 def show(summary: PeersSummary, *, as_json: bool, is_stream: bool, is_scrape: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from fastdht.cli.progress import open_display
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
 from fastdht.cli.run import run_async
+from fastdht.cli.watching import Latest, watched
 from fastdht.crawl.crawler import Crawl
 from fastdht.crawl.job import stopped_by_signals
 from fastdht.crawl.plan import Plan
@@ -18,18 +19,22 @@ from fastdht.crawl.runner import Dask, Tally, Team, begin, crawl_here, finish, o
 from fastdht.crawl.sinks import NullSink, StreamSink
 from fastdht.crawl.timeline import Timeline
 from fastdht.errors import ConfigError, DHTError
+from fastdht.types import Endpoint
 
 
 def run_plan(plan: Plan, folder: Path, workers: int, scheduler: str, remarks: Mapping[str, Any],
-             note: dict[str, Any] | None = None) -> CrawlResult:
+             note: dict[str, Any] | None = None, metrics: Endpoint | None = None) -> CrawlResult:
     """Crawl into a folder, a new one or (with its note) one that is gone on with, and keep its notes true."""
+    if metrics is not None and (workers > 1 or scheduler):
+        raise ConfigError("--metrics tells of one process; it goes with neither --workers nor --scheduler")
     if scheduler:
         require_dask()
     if note is None:
         note = begin(folder, plan, remarks)
     result, reason = None, "ended by an error"
     try:
-        result = run_team(plan, folder, workers, scheduler) if workers > 1 or scheduler else run_alone(plan, folder)
+        result = (run_team(plan, folder, workers, scheduler) if workers > 1 or scheduler
+                  else run_alone(plan, folder, metrics))
     except DHTError as error:
         reason = str(error)
         raise
@@ -50,23 +55,25 @@ def require_dask() -> None:
 
 
 @contextmanager
-def shown(folder: Path | None) -> Iterator[Any]:
-    """A function that shows a Progress and keeps it in the timeline of the folder."""
+def shown(folder: Path | None, latest: Latest) -> Iterator[Any]:
+    """A function that shows a Progress and keeps it, the last one and in the timeline of the folder."""
     gc.freeze()         # what start-up made stays; without it each full collection would pause the loop
     with Timeline(folder) as timeline, open_display() as display:
         def show(progress: Progress) -> None:
+            latest.add(progress)
             timeline.add(progress)
             display.show(progress)
 
         yield show
 
 
-def run_alone(plan: Plan, folder: Path) -> CrawlResult:
-    with shown(folder) as show:
-        return run_async(crawl_here(plan, folder, show))
+def run_alone(plan: Plan, folder: Path, metrics: Endpoint | None) -> CrawlResult:
+    latest = Latest()
+    with shown(folder, latest) as show:
+        return run_async(watched(metrics, latest.figures, crawl_here(plan, folder, show)))
 
 
-def run_unkept(plan: Plan, stream: BinaryIO | None) -> CrawlResult:
+def run_unkept(plan: Plan, stream: BinaryIO | None, metrics: Endpoint | None) -> CrawlResult:
     """Crawl without a folder: rows go to a stream, or are counted."""
     async def crawl_all() -> CrawlResult:
         tally = Tally(plan)
@@ -80,8 +87,9 @@ def run_unkept(plan: Plan, stream: BinaryIO | None) -> CrawlResult:
             tally.add(zone, {"complete": result.complete, "result": result.as_dict()})
         return tally.total()
 
-    with shown(None) as show:
-        return run_async(crawl_all())
+    latest = Latest()
+    with shown(None, latest) as show:
+        return run_async(watched(metrics, latest.figures, crawl_all()))
 
 
 def run_team(plan: Plan, folder: Path, workers: int, scheduler: str) -> CrawlResult:
@@ -108,6 +116,14 @@ def emit_result(result: CrawlResult, bootstrap: tuple[str, ...], *, as_json: boo
         raise DHTError(f"{result.reason}: asked {', '.join(bootstrap)}")
 
 
+def recall_rows(result: CrawlResult) -> list[Row]:
+    """The estimate of recall, where there is one."""
+    if result.recall_estimate is None or result.recall_low is None or result.recall_high is None:
+        return []
+    return [Row("recall, estimated", percent(result.recall_estimate),
+                f"{100 * result.recall_low:.1f} to {percent(result.recall_high)}")]
+
+
 def summarise(result: CrawlResult) -> list[Row]:
     filtered = ", ".join(f"{name} {count(number)}" for name, number in result.filtered.items())
     return [
@@ -115,6 +131,7 @@ def summarise(result: CrawlResult) -> list[Row]:
         *(Row(name.replace("ipv", "IPv"), count(each["found"]), f"found, {count(each['answered'])} of "
               f"{count(each['sent'])} queries answered") for name, each in result.families.items()),
         *([Row("edges", count(result.edges), f"{count(result.edges_dropped)} dropped")] if result.edges else []),
+        *recall_rows(result),
         Row("sent", count(result.sent), f"{result.msgs_per_found:.2f} per found node"),
         Row("answered", percent(result.answered / max(result.sent, 1)), f"{count(result.timeouts)} timed out"),
         Row("rate", f"{count(result.rpc_per_s)}/s", f"{count(result.found_per_s)} nodes found per second"),

@@ -14,6 +14,7 @@ from fastdht.blocklist import Blocklist
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
 from fastdht.cli.run import run_async
+from fastdht.cli.watching import metrics_option, watched
 from fastdht.crawl.crawler import as_plain
 from fastdht.crawl.job import stopped_by_signals
 from fastdht.crawl.plan import new_id
@@ -57,10 +58,12 @@ TITLES = {"zone": "zone count", "closest": "closest nodes", "recapture": "recapt
 @click.option("--out", type=click.Path(path_type=Path), default=None,
               help="Directory for summary.json and crawl.json, new or empty.")
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices made.")
+@metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
 def size(method: str, ci: float, target_error: float, max_msgs: int, rate: str, i_own_this_network: bool,
          nat_friendly: bool, new_endpoints_per_minute: int | None, allow_net: tuple[str, ...],
-         exclude: tuple[Path, ...], contact: str, out: Path | None, as_json: bool, **options: Any) -> None:
+         exclude: tuple[Path, ...], contact: str, out: Path | None, metrics: Endpoint | None, as_json: bool,
+         **options: Any) -> None:
     """Estimate how many nodes answer, from lookups and a few random zones: some 30,000 messages for any network.
 
     Lists nobody, says that it is read-only (BEP 43), and stores nothing on others.
@@ -76,7 +79,7 @@ def size(method: str, ci: float, target_error: float, max_msgs: int, rate: str, 
                         zone=None, passes=1, max_contacts=1_000_000, **options)
     excluded = read_lists(exclude)
     crawl = replace(crawl, blocklist=Blocklist(excluded) if excluded else None)
-    result = run_size(SizeConfig(crawl, method, ci, target_error, max_msgs), out, contact)
+    result = run_size(SizeConfig(crawl, method, ci, target_error, max_msgs), out, contact, metrics)
     if as_json:
         emit_json(result.as_dict())
     else:
@@ -85,7 +88,7 @@ def size(method: str, ci: float, target_error: float, max_msgs: int, rate: str, 
         raise DHTError(f"{result.reason}: asked {', '.join(crawl.bootstrap)}")
 
 
-def run_size(config: SizeConfig, out: Path | None, contact: str) -> SizeResult:
+def run_size(config: SizeConfig, out: Path | None, contact: str, metrics: Endpoint | None) -> SizeResult:
     """Estimate, keeping crawl.json and summary.json of the folder true to what happened."""
     from fastdht.cli.crawl import LAYOUT, finish_note
 
@@ -98,7 +101,7 @@ def run_size(config: SizeConfig, out: Path | None, contact: str) -> SizeResult:
         write_json(out / "crawl.json", {"state": "running", **note})
     state = "failed"
     try:
-        result = run_async(measure_until_signal(config))
+        result = run_async(measure_until_signal(config, metrics))
         state = "complete" if result.complete else "partial" if result.answered else "failed"
         if out is not None:
             write_json(out / "summary.json", result.as_dict())
@@ -108,10 +111,10 @@ def run_size(config: SizeConfig, out: Path | None, contact: str) -> SizeResult:
     return result
 
 
-async def measure_until_signal(config: SizeConfig) -> SizeResult:
+async def measure_until_signal(config: SizeConfig, metrics: Endpoint | None) -> SizeResult:
     running = SizeCrawl(config, on_step=emit_remark)
     with stopped_by_signals(running.stop):
-        return await running.run()
+        return await watched(metrics, running.figures, running.run())
 
 
 def show(result: SizeResult) -> None:

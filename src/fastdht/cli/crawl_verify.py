@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastdht.cli.render import Row, count, emit_json, percent, print_summary
 from fastdht.crawl.size_verify import verify_size
+from fastdht.crawl.verify import Verdict
 from fastdht.crawl.verify_harvest import place_of, verify_harvest
 from fastdht.crawl.verify_peers import PeersVerdict, ScrapeVerdict, as_plain, mode_of, verify_peers, verify_scrape
 from fastdht.errors import PersistError
@@ -37,6 +38,17 @@ def show_harvest(directory: Path, truth_file: Path, records: bytes, honest: int,
             f"{verdict.contacts_per_found:.3f} contacts per found node"),
         Row("written twice", count(verdict.doubled_rows), "rows"),
     ])
+
+
+def recall_rows(verdict: Verdict) -> list[Row]:
+    """What a census said of its own recall, where it said something."""
+    if verdict.recall_estimate is None or verdict.recall_low is None or verdict.recall_high is None:
+        return []
+    error = 100 * (verdict.recall_estimate - verdict.recall)
+    holds = "holds" if verdict.recall_low <= verdict.recall <= verdict.recall_high else "does not hold"
+    interval = f"{100 * verdict.recall_low:.1f} to {percent(verdict.recall_high)}"
+    return [Row("recall, estimated", percent(verdict.recall_estimate),
+                f"{error:+.2f} points; {interval} {holds} the truth")]
 
 
 def show_size(directory: Path, truth_file: Path, truth: int, *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
-"""A node's statistics for Prometheus. Rate class: second.
+"""Statistics for Prometheus: those of a node, and how any are served. Rate class: second.
 
-They are read when they are asked for, on the node's own loop, so that no number is read while a batch changes it.
+They are read when they are asked for, on the loop of what they tell of, so that no number is read while a batch
+changes it.
 """
 from __future__ import annotations
 
@@ -65,10 +66,10 @@ def counters(sockets: tuple[SocketStats, ...]) -> Iterator[Metric]:
 
 
 @contextlib.asynccontextmanager
-async def serve_metrics(node: Node, where: Endpoint) -> AsyncIterator[str]:
+async def serve_metrics(collector: Collector, where: Endpoint) -> AsyncIterator[str]:
     """Answer GET /metrics at `where` (port 0: any); gives the URL. Raises ConfigError when it cannot listen."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(NodeCollector(node))
+    registry.register(collector)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

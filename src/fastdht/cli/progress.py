@@ -1,4 +1,4 @@
-"""The progress of a crawl on stderr: one live line on a terminal, a plain line every 5 seconds elsewhere.
+"""The progress of a crawl on stderr: a live frame on a terminal, a plain line every 5 seconds elsewhere.
 
 Rate class: second.
 """
@@ -24,16 +24,17 @@ class Display(Protocol):
     def show(self, progress: Progress) -> None: ...
 
 
-class LiveLine:
-    """Rewrites one line of a terminal."""
+class LiveFrame:
+    """Rewrites a few lines of a terminal."""
 
     def __init__(self, live: Live) -> None:
+        from fastdht.cli.crawl_view import CrawlView
+
         self._live = live
+        self._view = CrawlView()
 
     def show(self, progress: Progress) -> None:
-        from rich.text import Text
-
-        self._live.update(Text(describe(progress), no_wrap=True, overflow="ellipsis"), refresh=True)
+        self._live.update(self._view.draw(progress), refresh=True)
 
 
 class PlainLines:
@@ -50,15 +51,15 @@ class PlainLines:
 
 @contextlib.contextmanager
 def open_display() -> Iterator[Display]:
-    """A live line when stderr is a terminal, plain lines otherwise."""
+    """A live frame when stderr is a terminal, plain lines otherwise."""
     if not sys.stderr.isatty():
         yield PlainLines()
         return
     from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        yield LiveLine(live)
+    with Live(console=Console(stderr=True), auto_refresh=False) as live:
+        yield LiveFrame(live)
 
 
 def describe(progress: Progress) -> str:

@@ -8,10 +8,11 @@ from typing import Literal
 import click
 
 from fastdht.cli.options import NodeCommand, NodeOptions, node_options
-from fastdht.cli.params import HTTP, HostPort
+from fastdht.cli.params import HostPort
 from fastdht.cli.render import emit_json
 from fastdht.cli.run import run_async
 from fastdht.cli.session import Session, open_session, show_host
+from fastdht.cli.watching import metrics_option
 from fastdht.types import Endpoint
 
 LISTEN = Endpoint("0.0.0.0", 6881)
@@ -20,8 +21,7 @@ LISTEN = Endpoint("0.0.0.0", 6881)
 @click.command(cls=NodeCommand)
 @click.option("--limits", type=click.Choice(["node", "off"]), default="node", show_default=True,
               help="`off` lifts every rate limit; the bounds on memory stay.")
-@click.option("--metrics", type=HTTP, metavar="[IP]:PORT",
-              help="Serve Prometheus metrics at http://IP:PORT/metrics; :PORT on 127.0.0.1 only.")
+@metrics_option
 @click.option("--save-stores", is_flag=True, help="Keep what others store here as well, beside the state file.")
 @node_options
 def serve(limits: Literal["node", "off"], metrics: Endpoint | None, save_stores: bool, options: NodeOptions) -> None:
@@ -60,9 +60,6 @@ async def serve_until_signal(options: NodeOptions, limits: Literal["node", "off"
 
 def open_metrics(session: Session, where: Endpoint) -> contextlib.AbstractAsyncContextManager[str]:
     """Loaded when it is wanted: it needs an extra."""
-    try:
-        from fastdht.cli.metrics import serve_metrics
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"--metrics needs {error.name}, which is not installed: pip install 'fastdht[metrics]'") from error
-    return serve_metrics(session.node, where)
+    from fastdht.cli.metrics import NodeCollector, serve_metrics
+
+    return serve_metrics(NodeCollector(session.node), where)

@@ -19,6 +19,7 @@ from fastdht.config import SECOND_US
 from fastdht.crawl.checkpoint import Saved, Saver
 from fastdht.crawl.harvest import SampleKeeper
 from fastdht.crawl.passes import Pass, make_frontier
+from fastdht.crawl.recall import ENOUGH_CONTACTS, MOST_NAMED, Sightings, recall_fields
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.settings import DEPTHS, CrawlConfig, as_plain
 from fastdht.crawl.sinks import NullSink, Sink
@@ -42,7 +43,7 @@ STOPPED = "stopped before its end"
 
 def open_crawl_transport(bind: Endpoint) -> Transport:
     """A socket whose datagrams never ask to be split: ours are small, and the kernel is spared their numbering."""
-    return open_transport(bind, probe_mtu=True)
+    return open_transport(bind, for_crawl=True)
 
 
 def step_back() -> None:
@@ -53,6 +54,13 @@ def step_back() -> None:
     if sys.platform == "linux":
         own = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + WRITER_NICE)
+
+
+def count_sightings(frontier: Frontier, totals: Mapping[str, int]) -> Sightings:
+    """What a pass that has ended tells of the nodes it missed."""
+    every = max(1, totals["contacts"] // ENOUGH_CONTACTS)
+    return Sightings(totals["found"], *frontier.referrer_histogram(MOST_NAMED, every), totals["known_answered"],
+                     totals["known_silent"])
 
 
 class Crawl:
@@ -92,6 +100,7 @@ class Crawl:
         self._pass: Pass | None = None
         self.frontier: Frontier | None = None       # of the last pass that has ended; empty unless contacts are kept
         self._packets_per_ip = 0
+        self.sightings: list[Sightings] = []        # of each pass that has ended
         self._longest_late_us = 0
         self._started_us = 0
         self._taken_us = 0
@@ -140,6 +149,7 @@ class Crawl:
             else:
                 await self._run_pass(number, frontier, saved["totals"] if saved else {}, seeds, writer)
             self._packets_per_ip += await self._in_thread(writer, frontier.max_packets_per_address)
+            self.sightings.append(await self._in_thread(writer, count_sightings, frontier, self._passes[-1]))
             previous = self.frontier = frontier
         while previous is not None and not self._keeps_contacts:
             await self._in_thread(writer, previous.forget_all)
@@ -251,11 +261,14 @@ class Crawl:
         self._reported = (now_us, all_sent, all_found)
         counts = self._pass.totals()
         seconds = (now_us - max(then_us, self._started_us)) / SECOND_US
+        infohashes, coverage = (self._samples.seen(all_found, self.totals("samplers")[0])
+                                if self._samples is not None else (None, None))
         self._on_progress(Progress(
             elapsed_s=(now_us - self._started_us) / SECOND_US, pass_number=self._pass.number + 1,
             found=all_found, sent=all_sent, answered=answered, contacts=counts["contacts"], queued=counts["queued"],
             in_flight=counts["in_flight"], rate=(all_sent - sent) / seconds,
-            found_rate=(all_found - found) / seconds, kernel_drops=drops))
+            found_rate=(all_found - found) / seconds, kernel_drops=drops,
+            infohashes=infohashes, coverage=coverage))
 
     def totals(self, *names: str) -> tuple[int, ...]:
         """Counters of the frontiers of all passes, summed."""
@@ -277,7 +290,8 @@ class Crawl:
             renamed=self.totals("renamed")[0], retries=self.totals("retries")[0],
             found_twice=self.totals("found_before")[0], not_asked=self.totals("not_asked")[0],
             longest_pause_ms=self._longest_late_us / 1000, edges=self.totals("edges")[0],
-            edges_dropped=self.totals("edges_dropped")[0], families=self._by_family())
+            edges_dropped=self.totals("edges_dropped")[0], families=self._by_family(),
+            **({} if reason else recall_fields(found, self.sightings)))
 
     def _by_family(self) -> dict[str, dict[str, int]]:
         """What each family has come to, where both are crawled."""

@@ -16,6 +16,7 @@ from fastdht.crawl.estimate import ASSUMPTIONS, HashEstimate, estimate
 from fastdht.crawl.records import CrawlResult
 
 MEMORY_ENTRIES = 1 << 20
+ESTIMATED_EVERY = 1.1       # times as many infohashes as at the last estimate: each reads the whole tally
 COUNTED = ("sample_queries", "not_due", "refused", "fallbacks", "samplers", "samples", "samples_lost", "num_sum")
 
 
@@ -52,6 +53,7 @@ class SampleKeeper:
         self._sink = sink
         self._offset = offset
         self.tally = SampleTally(seed)
+        self._sums: dict[str, float] = {}       # of the tally, a while ago
 
     @property
     def ledger(self) -> Ledger:
@@ -64,7 +66,14 @@ class SampleKeeper:
     def write(self, block: bytes, now_us: int) -> None:
         """In the writer's thread."""
         self.tally.add(block)
+        if len(self.tally) > ESTIMATED_EVERY * self._sums.get("distinct", 0):
+            self._sums = self.tally.sums()      # here, for a tally that grows must not be read from elsewhere
         self._sink.write(block, now_us)
+
+    def seen(self, nodes: int, samplers: int) -> tuple[int, float | None]:
+        """Different infohashes until now, and their estimated share of what is stored. In the loop's thread."""
+        coverage = estimate(self._sums, nodes=nodes, samplers=samplers).coverage if self._sums else None
+        return len(self.tally), coverage
 
     def close(self) -> None:
         self._sink.close()

@@ -1,8 +1,8 @@
 """Joins crawls into one table: a database, or a directory of parts. Rate class: command.
 
 Schema 1. `nodes`: one row per (ip, port, id), with the columns of the parts and `crawl`, the id of the first of the
-given crawls that found it. `edges`: one row per (from_id, to_id), in a directory per answer that showed it, also with
-`crawl`; empty where no crawl kept them. `crawls`: one row per crawl. `meta`: `schema`, this number, raised when a reader must know.
+given crawls that found it. `edges`, likewise: one row per (from_id, to_id), but in a directory one per answer that
+showed it. `crawls`: one row per crawl. `meta`: `schema`, this number, raised when a reader must know.
 The result is written under a temporary name and renamed when whole.
 """
 from __future__ import annotations

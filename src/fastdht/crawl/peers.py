@@ -207,6 +207,7 @@ class BulkPeers:
         summary.infohashes += 1
         summary.unanswered += report.responses == 0
         summary.answered += report.responses
+        summary.sent += report.queries      # until the core's count, which has what goes on as well
         if self._map is None:
             for _, node_id, size, endpoint, *_ in islice(CLOSEST.iter_unpack(report.results[0][6]), CACHE_SEEDS):
                 self._nodes.add(node_id, endpoint[:size])

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
+from fastdht.crawl.recall import combined_fields
+
 FORMATS = ("parquet", "jsonl")
 
 
@@ -191,6 +193,12 @@ class CrawlResult:
     edges: int = 0              # rows of who names whom
     edges_dropped: int = 0      # for want of room
     families: dict[str, dict[str, int]] = field(default_factory=dict)  # found, contacts, sent, answered where both are
+    reachable_estimate: float | None = None     # nodes that a perfect crawl would list; None: too little was seen
+    recall_estimate: float | None = None        # found / reachable_estimate, with its 95 % interval
+    recall_low: float | None = None
+    recall_high: float | None = None
+    recall_method: str = ""
+    recall_assumptions: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -221,6 +229,9 @@ class Progress:
     found_rate: float
     kernel_drops: int
     zone: str = ""              # which of how many, as 3/256; empty where there is one
+    infohashes: int | None = None       # of a harvest: different ones seen
+    coverage: float | None = None       # of a harvest: their share of what the nodes found store, an estimate
+    control: float | None = None        # share of a control group that answers
 
     def after(self, done: Progress | None, zone: str) -> Progress:
         """This state with what earlier zones came to added."""
@@ -249,4 +260,4 @@ def combine(results: Sequence[CrawlResult], reason: str = "", workers: int = 1) 
         rpc_per_s=totals["answered"] / elapsed, found_per_s=totals["found"] / elapsed,
         max_packets_per_ip=max((each.max_packets_per_ip for each in results), default=0),
         longest_pause_ms=max((each.longest_pause_ms for each in results), default=0.0),
-        complete=not reasons, reason=reasons[0] if reasons else "")
+        complete=not reasons, reason=reasons[0] if reasons else "", **combined_fields([] if reasons else results))

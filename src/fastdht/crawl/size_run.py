@@ -169,6 +169,12 @@ class SizeCrawl:
         for crawl in self._crawls:
             crawl.stop()
 
+    def figures(self) -> dict[str, float | None]:
+        """Totals of the lookups and of the zones that are done."""
+        known = self._known
+        return {"found_total": sum(each.found for each in known.counts), "sent_total": known.sent,
+                "answered_total": known.answered, "kernel_drops_total": known.kernel_drops, "zones": len(known.zones)}
+
     async def run(self) -> SizeResult:
         """Estimate; raises ConfigError (no seed, no socket)."""
         started_us = self._clock()

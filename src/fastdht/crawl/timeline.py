@@ -46,7 +46,7 @@ class Timeline:
             return
         self._next_s = progress.elapsed_s + max(LEAST_S, progress.elapsed_s / SHARE)
         values = {name: round(value, 3) if isinstance(value, float) else value
-                  for name, value in asdict(progress).items()}
+                  for name, value in asdict(progress).items() if value is not None}
         try:
             self._file.write(json.dumps(values, separators=(",", ":")) + "\n")
             self._file.flush()

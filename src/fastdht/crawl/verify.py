@@ -39,6 +39,9 @@ class Verdict:
     complete: bool          # what the crawl said of itself
     part_time: int = 0          # nodes of the truth that were there only for a part of the crawl
     part_time_found: int = 0    # of them
+    recall_estimate: float | None = None    # what the crawl itself said; and its interval
+    recall_low: float | None = None
+    recall_high: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
@@ -70,7 +73,8 @@ def verify(directory: Path, reachable: AbstractSet[bytes], answering: AbstractSe
         found=len(found), reachable=len(reachable), missed=len(reachable) - right, false_rows=false_rows,
         doubled_rows=rows - len(found), msgs_per_found=summary["sent"] / len(found) if found else 0.0,
         bep42_share=secure / rows if rows else 0.0, complete=bool(summary.get("complete")),
-        part_time=len(part_time), part_time_found=len(found & part_time))
+        part_time=len(part_time), part_time_found=len(found & part_time),
+        **{name: summary.get(name) for name in ("recall_estimate", "recall_low", "recall_high")})
 
 
 def read_summary(directory: Path) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from fastdht._ext.datagrams import receive_all, send_some
+from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox, Outbox
+from fastdht._ext.rounds import PATIENCE_US, run_rounds
 from fastdht._ext.udp import DEFAULT_BUFFER_BYTES as DEFAULT_BUFFER_BYTES
 from fastdht._ext.udp import HAS_BATCHES, UdpSocket
 from fastdht.errors import ConfigError
@@ -55,15 +57,17 @@ class Transport(Protocol):
 
 
 def open_transport(bind: Endpoint, *, portable: bool = False, buffer_bytes: int = DEFAULT_BUFFER_BYTES,
-                   probe_mtu: bool = False) -> Transport:
+                   for_crawl: bool = False) -> Transport:
     """Bind a socket: port 0 lets the system choose, `portable` asks for asyncio's even where batches are possible.
+
+    A socket for a crawl ignores the path's MTU, as its datagrams are small, and waits for answers in `run_rounds`.
 
     Raises ConfigError when the system refuses the address.
     """
     try:
         if portable or not HAS_BATCHES:
             return DatagramTransport(bind, buffer_bytes=buffer_bytes)
-        return UdpTransport(bind, buffer_bytes=buffer_bytes, probe_mtu=probe_mtu)
+        return UdpTransport(bind, buffer_bytes=buffer_bytes, for_crawl=for_crawl)
     except (OSError, OverflowError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else "a port is 0 to 65535"
         raise ConfigError(f"cannot listen on {bind}: {reason[0].lower()}{reason[1:]}") from error
@@ -72,8 +76,9 @@ def open_transport(bind: Endpoint, *, portable: bool = False, buffer_bytes: int 
 class UdpTransport:
     """Batches straight between the kernel and the boxes (Linux)."""
 
-    def __init__(self, bind: Endpoint, *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, probe_mtu: bool = False) -> None:
-        self._socket = UdpSocket(bind.ip, bind.port, buffer_bytes=buffer_bytes, probe_mtu=probe_mtu)
+    def __init__(self, bind: Endpoint, *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, for_crawl: bool = False) -> None:
+        self._socket = UdpSocket(bind.ip, bind.port, buffer_bytes=buffer_bytes, probe_mtu=for_crawl,
+                                 patience_us=PATIENCE_US if for_crawl else 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaits_room = False
         self.local = Endpoint(*self._socket.address())
@@ -85,15 +90,24 @@ class UdpTransport:
     def receive(self, inbox: Inbox) -> int:
         return self._socket.read(inbox)
 
+    def run_rounds(self, core: Core, inbox: Inbox) -> int:
+        """Do all that is to be done for a crawl's core as long as datagrams come quickly; how many batches."""
+        rounds = run_rounds(core, self._socket, inbox)
+        self._watch_room()
+        return rounds
+
     def receive_errors(self, inbox: Inbox) -> int:
         return self._socket.read_errors(inbox)
 
     def flush(self, outbox: Outbox) -> int:
         sent = self._socket.write(outbox)
+        self._watch_room()
+        return sent
+
+    def _watch_room(self) -> None:
         if self._socket.is_blocked != self._awaits_room:
             self._awaits_room = not self._awaits_room
             self._socket.watch_writable(self._awaits_room)
-        return sent
 
     @property
     def send_share(self) -> float:
