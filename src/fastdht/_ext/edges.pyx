@@ -12,7 +12,7 @@ ROW_SIZE = sizeof(EdgeRow)
 
 cdef enum:
     PREFIX_SIZE = 8             # bytes of an id that are kept
-    MAX_LINE = 72               # of JSON: 64 in fact
+    MAX_LINE = 64               # of JSON: 58 in fact
 
 
 cdef void fill_edges(EdgeRow* rows, const uint8_t* from_id, const uint8_t* nodes, uint32_t count,
