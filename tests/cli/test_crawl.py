@@ -45,11 +45,29 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     ("verify", "/nonexistent", "--truth", "x"), ("--zones", "3"), ("--zones", "0"), ("--exclude", "/nonexistent"),
     ("--max-disk", "much"), ("--max-nodes", "0"), ("--time", "soon"), ("--workers", "2"), ("--workers", "0"),
     ("--scheduler", "tcp://127.0.0.1:9"), ("--new-endpoints-per-minute", "0"), ("resume", "/nonexistent"), ("merge",),
-    ("merge", "/tmp"), ("resume", "/"), ("merge", "/", "--out", "x.sqlite"),
+    ("--edges", *NOBODY),
+    ("-4", "--bind", "[::1]:0", *NOBODY), ("-6", "--bind", "127.0.0.1", *NOBODY), ("-6", *NOBODY),
+    ("--bind", "127.0.0.1", "--bind", "127.0.0.2", *NOBODY), ("merge", "/tmp"), ("resume", "/"), ("merge", "/", "--out", "x.sqlite"),
 ])
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> None:
     code, output, errors = run(*arguments)
     assert (code, output, len(errors.splitlines())) == (2, "", 1), errors
+
+
+def test_census_of_both_families_keeps_who_names_whom(network: tuple[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, output, _ = run("-46", "--edges", "--rate", "max", *ALLOW, "--bootstrap", network[0], "--json", "--per-ip", "0",
+                          "--out", str(out), "--format", "jsonl", "--bind", "127.0.0.1:0", "--bind", "[::1]:0")
+    summary = json.loads(output.splitlines()[-1])
+    assert code == 0
+    assert summary["families"] == {
+        "ipv4": {"found": 1000, "contacts": 1000, "sent": summary["sent"], "answered": summary["answered"]},
+        "ipv6": {"found": 0, "contacts": 0, "sent": 0, "answered": 0}}
+    lines = [line for path in out.glob("parts/edges/zone=all/*.jsonl") for line in path.read_text().splitlines()]
+    assert len(lines) == summary["edges"] > 8 * 1000
+    assert summary["edges_dropped"] == 0
+    config = json.loads((out / "crawl.json").read_text())["config"]
+    assert (config["bind"], config["bind6"], config["edges"]) == ("127.0.0.1:0", "[::1]:0", True)
 
 
 def test_census_is_the_default_mode(network: tuple[str, Path]) -> None:

@@ -53,7 +53,7 @@ RANKS = [
     {"table", "transactions", "throttle", "tokens", "peers", "items", "pacing", "seen", "candidates", "observed"},
     {"ledger"},
     {"shortlist", "questions", "lanes", "rows"},
-    {"samples", "naming", "machine"},
+    {"samples", "edges", "naming", "machine"},
     {"queue"},
     {"frontier"},
     {"parked"},

@@ -82,8 +82,13 @@ cdef inline uint64_t subnet_of(const Endpoint* e) noexcept nogil:
     return e.high
 
 
-cdef inline uint64_t hash_address(const HashKey* key, const Endpoint* e) noexcept nogil:
-    return mix_words(key, e.high, e.low)
+cdef inline uint64_t hash_host(const HashKey* key, const Endpoint* e) noexcept nogil:
+    """Of an IPv4 address, or of an IPv6 /64: that is what one host has (RFC 7421)."""
+    return mix_words(key, e.high, e.low if e.family == FAMILY_V4 else 0)
+
+
+cdef inline bint same_host(const Endpoint* a, const Endpoint* b) noexcept nogil:
+    return a.high == b.high and a.family == b.family and (a.low == b.low or a.family == FAMILY_V6)
 
 
 cdef inline uint64_t hash_endpoint(const HashKey* key, const Endpoint* e) noexcept nogil:

@@ -346,7 +346,7 @@ cdef int64_t next_deadline(State state, int64_t now_us) noexcept nogil:  # R0
         other = max(state.wake_due_us, now_us)
         due = other if due < 0 or other < due else due
     if state.has_frontier:
-        other = state.frontier.next_due(now_us)
+        other = state.frontier.next_due(state.crawl_families, now_us)
         if other >= 0 and (due < 0 or other < due):
             due = other
     elif state.parked.waiting_count:

@@ -31,10 +31,10 @@ cdef void load_span(bytes data, Span* out) noexcept:
     out.size = <unsigned int>len(data)
 
 
-def ask(Frontier frontier not None, now_us: int) -> tuple[bytes, bytes, bytes | None, int, int] | None:
-    """The next question, or None when there is none now."""
+def ask(Frontier frontier not None, now_us: int, families: int = 3) -> tuple[bytes, bytes, bytes | None, int, int] | None:
+    """The next question to a node of these families (bits 1: IPv4, 2: IPv6), or None when there is none now."""
     cdef Question question
-    if not frontier.next_question(now_us, &question):
+    if not frontier.next_question(families, now_us, &question):
         return None
     expected = question.expected_id[:20] if question.has_expected_id else None
     return dump_compact(&question.endpoint), question.target[:20], expected, question.record, question.number
@@ -97,9 +97,9 @@ def time_out(Frontier frontier not None, question: tuple, *, now_us: int = 0, is
     frontier.on_timeout(&tx, now_us)
 
 
-def due(Frontier frontier not None, now_us: int) -> int:
+def due(Frontier frontier not None, now_us: int, families: int = 3) -> int:
     """When to ask next, in µs; -1 when only a packet can change anything."""
-    return frontier.next_due(now_us)
+    return frontier.next_due(families, now_us)
 
 
 def method_of(question: tuple) -> str:

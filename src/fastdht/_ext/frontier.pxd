@@ -5,6 +5,7 @@ The core asks it for questions (`next_question`, `give_back`, `next_due`, inheri
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastdht._ext.addresses cimport AddressFilter, Endpoint
+from fastdht._ext.edges cimport EdgeRow
 from fastdht._ext.krpc cimport Message
 from fastdht._ext.lanes cimport Lane
 from fastdht._ext.queue cimport CrawlQueue, Question
@@ -21,6 +22,7 @@ cdef enum:
 cdef class Frontier(CrawlQueue):
     cdef FoundRow* rows
     cdef SampleRow* samples
+    cdef EdgeRow* edges                 # NULL when they are not kept
     cdef readonly Frontier previous     # the pass before this one, or None
     cdef Lane* previous_lanes           # its lanes, or NULL
     cdef uint32_t rtt_bins[RTT_BINS]
@@ -32,5 +34,6 @@ cdef class Frontier(CrawlQueue):
     cdef void fail(self, Lane* lane, uint32_t index) noexcept nogil
     cdef void refuse_sample(self, Lane* lane, uint32_t index) noexcept nogil
     cdef void keep_samples(self, const Transaction* tx, const Message* message, int64_t now_us) noexcept nogil
+    cdef void keep_edges(self, const Record* record, const Message* message) noexcept nogil
     cdef bint judge_id(self, Lane* lane, Record* record, const Message* message, int64_t rtt_us) noexcept nogil
     cdef void accept(self, Lane* lane, Record* record, const Message* message, int64_t rtt_us) noexcept nogil

@@ -10,11 +10,12 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastdht._ext.addresses cimport FAMILY_V6
-from fastdht._ext.ids cimport ID_SIZE, same_id
+from fastdht._ext.edges cimport EdgeRow, fill_edges
+from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, same_id
 from fastdht._ext.krpc cimport HAS_INTERVAL, HAS_NUM
 from fastdht._ext.lanes cimport Lane
 from fastdht._ext.ledger cimport MAX_INTERVAL_S, Ledger
-from fastdht._ext.naming cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED, Tally
+from fastdht._ext.naming cimport FILTER_CHANGED_ID, FILTER_COUNT, FILTER_NO_ID, FILTER_REFLECTED, Tally, count_named
 from fastdht._ext.questions cimport (
     DEPTH_FAST, RECORD_DOUBTED, RECORD_FOUND, RECORD_REPEATED, RECORD_UNNAMED, STAGE_BUCKET, STAGE_DONE,
     STAGE_FALLBACK, STAGE_FIRST, STAGE_OWN, STAGE_SAMPLE, STAGE_SILENT, is_in_zone, next_stage, set_stage, stage_of)
@@ -38,16 +39,24 @@ cdef class Frontier(CrawlQueue):
 
     `row_capacity` must exceed the transactions that can be outstanding, or it bounds them. `previous` is the pass
     before, whose nodes get no second row. With a `ledger` each contact's first question is sample_infohashes, where the
-    ledger allows, and `sample_capacity` rows of samples are held; half of them stops the asking. The rest is as for
-    CrawlQueue. Raises ValueError and MemoryError.
+    ledger allows, and `sample_capacity` rows of samples are held; half of them stops the asking; so it is with
+    `edge_capacity` rows of edges (0: none are kept). The rest is as for CrawlQueue. Raises ValueError and MemoryError.
     """
 
     def __init__(self, own_id: bytes, AddressFilter address_filter not None, *, row_capacity: int = 1 << 16,
-                 Frontier previous = None, Ledger ledger = None, sample_capacity: int = 1 << 20, **options):
+                 Frontier previous = None, Ledger ledger = None, sample_capacity: int = 1 << 20,
+                 edge_capacity: int = 0, **options):
         super().__init__(own_id, address_filter, **options)
         free(self.rows)
         free(self.samples)
+        free(self.edges)
         self.samples = NULL
+        self.edges = NULL
+        if edge_capacity:
+            self.edges = <EdgeRow*>calloc(edge_capacity, sizeof(EdgeRow))
+            if self.edges == NULL:
+                raise MemoryError(f"no memory for {edge_capacity} edges")
+        self.edge_capacity = edge_capacity
         self.ledger = ledger
         self.is_harvest = ledger is not None
         if self.is_harvest:
@@ -65,10 +74,11 @@ cdef class Frontier(CrawlQueue):
     def __dealloc__(self):
         free(self.rows)
         free(self.samples)
+        free(self.edges)
 
     cdef void on_stall(self, const Transaction* tx, int64_t now_us) noexcept nogil:  # R0
         """The query is late: its place in the window is free, its answer still counts."""
-        self.in_flight -= 1
+        self.in_flight[tx.endpoint.family == FAMILY_V6] -= 1
         self.tally.stalled += 1
 
     cdef void on_timeout(self, const Transaction* tx, int64_t now_us) noexcept nogil:  # R0
@@ -126,11 +136,12 @@ cdef class Frontier(CrawlQueue):
             self.tally.filtered[FILTER_NO_ID] += 1
             self.fail(lane, tx.owner_slot)
             return
-        if same_id(message.id, self.own_id):
+        if self.is_own(message.id):
             self.tally.filtered[FILTER_REFLECTED] += 1
             set_stage(record, STAGE_DONE)
             return
         self.tally.answered += 1
+        self.tally.answered_v6 += tx.endpoint.family == FAMILY_V6
         self.tally.known_answered += (record.state & RECORD_FOUND) != 0
         self.tally.late += tx.state == SLOT_STALLED
         self.rtt_bins[rtt_bin(now_us - tx.sent_us)] += 1
@@ -141,6 +152,8 @@ cdef class Frontier(CrawlQueue):
         if self.judge_id(lane, record, message, now_us - tx.sent_us):
             is_first = stage_of(record) == STAGE_FIRST
             set_stage(record, next_stage(&self.plan, record, message, lane.store.family, lane.store.count))
+            if self.edges != NULL and is_in_zone(&self.plan, record.id):
+                self.keep_edges(record, message)
             if is_first and self.plan.depth == DEPTH_FAST and is_control_due(&self.tally, record):
                 self.tally.repeats += 1
                 set_stage(record, STAGE_OWN)
@@ -163,6 +176,22 @@ cdef class Frontier(CrawlQueue):
         count = fill_samples(&self.samples[self.sample_count], count, &tx.endpoint, message, self.ledger.wall_s(now_us))
         self.sample_count += count
         self.tally.samples += count
+
+    cdef void keep_edges(self, const Record* record, const Message* message) noexcept nogil:  # R0
+        """Write a row for each contact of an answer: of the families that are crawled, whoever they are."""
+        cdef uint32_t counts[2]
+        cdef uint32_t room, count
+        cdef int i
+        count_named(message, counts)
+        for i in range(2):
+            count = counts[i] if self.lanes[i].store.capacity != 0 else 0
+            room = self.edge_capacity - self.edge_count
+            self.tally.edges_dropped += count - min(count, room)
+            count = min(count, room)
+            fill_edges(&self.edges[self.edge_count], record.id, message.nodes6.data if i else message.nodes.data, count,
+                       COMPACT_NODE_V6 if i else COMPACT_NODE_V4)
+            self.edge_count += count
+            self.tally.edges += count
 
     cdef bint judge_id(self, Lane* lane, Record* record, const Message* message, int64_t rtt_us) noexcept nogil:  # R0
         """Compare the id of an answer with what is known; accept the node when it is proved. False: it makes ids up."""
@@ -194,6 +223,7 @@ cdef class Frontier(CrawlQueue):
                  ROW_RENAMED if record.state & RECORD_DOUBTED else ROW_OK, rtt_us)
         self.row_count += 1
         self.tally.found += 1
+        self.tally.found_v6 += endpoint.family == FAMILY_V6
 
     def take_found(self) -> bytes:
         """The rows found since the last call: FoundRow structs of 48 bytes, back to back. To be called often: a full
@@ -207,6 +237,16 @@ cdef class Frontier(CrawlQueue):
         cdef bytes block = (<const char*>self.samples)[:self.sample_count * sizeof(SampleRow)]
         self.sample_count = 0
         return block
+
+    def take_edges(self) -> bytes:
+        """The edges since the last call: EdgeRow structs of 16 bytes. To be called often, as take_found."""
+        cdef bytes block = (<const char*>self.edges)[:self.edge_count * sizeof(EdgeRow)] if self.edge_count else b""
+        self.edge_count = 0
+        return block
+
+    def edges_waiting(self) -> int:
+        """How many rows `take_edges` would give."""
+        return self.edge_count
 
     def samples_waiting(self) -> int:
         """How many rows `take_samples` would give."""
@@ -234,10 +274,12 @@ cdef class Frontier(CrawlQueue):
             "postponed": t.postponed, "not_asked": t.not_asked,
             "sample_queries": t.sample_queries, "not_due": t.not_due, "refused": t.refused, "fallbacks": t.fallbacks,
             "samplers": t.samplers, "samples": t.samples, "samples_lost": t.samples_lost, "num_sum": t.num_sum,
+            "edges": t.edges, "edges_dropped": t.edges_dropped, "answered_v6": t.answered_v6,
+            "found_v6": t.found_v6, "contacts_v6": self.lanes[1].store.count,
             "contacts": self.lanes[0].store.count + self.lanes[1].store.count,
             "queued": (self.lanes[0].store.count - self.lanes[0].cursor + self.lanes[0].postponed
                        + self.lanes[1].store.count - self.lanes[1].cursor + self.lanes[1].postponed),
-            "in_flight": self.in_flight, "waiting": self.waiting,
+            "in_flight": self.in_flight[0] + self.in_flight[1], "waiting": self.waiting,
         }
         counts.update({f"filtered_{name}": t.filtered[i] for i, name in enumerate(FILTER_NAMES)})
         return counts

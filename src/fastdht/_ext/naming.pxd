@@ -5,9 +5,10 @@ Theory of operation in queue.pyx.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastdht._ext.addresses cimport AddressFilter, Endpoint
+from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6
 from fastdht._ext.krpc cimport Message
 from fastdht._ext.lanes cimport Lane
-from fastdht._ext.questions cimport Plan
+from fastdht._ext.questions cimport MAX_NAMED, Plan
 
 
 cdef enum:                       # filter reasons: why a contact, a reply or a node does not count
@@ -48,6 +49,10 @@ cdef struct Tally:
     uint64_t samples            # rows of them
     uint64_t samples_lost       # for want of room
     uint64_t num_sum            # infohashes that the samplers say they store
+    uint64_t edges              # rows of them
+    uint64_t edges_dropped      # for want of room
+    uint64_t answered_v6        # of the answered
+    uint64_t found_v6           # of the found
     uint64_t filtered[FILTER_COUNT]
 
 
@@ -69,7 +74,7 @@ cdef class Naming:
     cdef AddressFilter address_filter
     cdef uint32_t guides        # contacts outside the zone that lead to it
     cdef uint32_t inside        # contacts inside it
-    cdef uint8_t own_id[20]
+    cdef uint8_t own_ids[2][20]     # on either socket
     cdef Named named[NAMED_RING]
     cdef uint32_t named_first
     cdef uint32_t named_count
@@ -82,6 +87,13 @@ cdef class Naming:
     cdef void name_nodes(self, Lane* lane, const uint8_t* data, uint32_t count, const uint8_t* referrer) noexcept nogil
     cdef void name_packed(self, Lane* lane, const uint8_t* packed, uint64_t hashed,
                           const uint8_t* referrer) noexcept nogil
+    cdef bint is_own(self, const uint8_t* node_id) noexcept nogil
     cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id,
                               const uint8_t* referrer) noexcept nogil
     cdef bint is_guide(self, const uint8_t* node_id, const uint8_t* referrer) noexcept nogil
+
+
+cdef inline void count_named(const Message* message, uint32_t* counts) noexcept nogil:
+    """How many contacts of a reply are read: of IPv4, and of IPv6 with what the others leave."""
+    counts[0] = min(message.nodes.size // COMPACT_NODE_V4, <uint32_t>MAX_NAMED)
+    counts[1] = min(message.nodes6.size // COMPACT_NODE_V6, MAX_NAMED - counts[0])

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 
 from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, read_be64, read_compact
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, prefix_length, same_id
-from fastdht._ext.questions cimport MAX_NAMED, RECORD_UNNAMED, STAGE_FIRST, is_in_zone
+from fastdht._ext.questions cimport RECORD_UNNAMED, STAGE_FIRST, is_in_zone
 from fastdht._ext.seen cimport (
     NO_RECORD, ContactStore, add_record, count_naming, expect_spot, find_spot, hash_of, permute, record_at)
 from fastdht._ext.seen_places cimport MAX_REFERRERS, Spot
@@ -35,14 +35,9 @@ cdef class Naming:
         cdef uint32_t counts[2]
         cdef const uint8_t* data
         cdef uint8_t i
-        counts[0] = message.nodes.size // COMPACT_NODE_V4
-        counts[1] = message.nodes6.size // COMPACT_NODE_V6
-        if counts[0] > MAX_NAMED:
-            self.tally.filtered[FILTER_TOO_MANY] += counts[0] - MAX_NAMED
-            counts[0] = MAX_NAMED
-        if counts[1] > MAX_NAMED - counts[0]:
-            self.tally.filtered[FILTER_TOO_MANY] += counts[1] - (MAX_NAMED - counts[0])
-            counts[1] = MAX_NAMED - counts[0]
+        count_named(message, counts)
+        self.tally.filtered[FILTER_TOO_MANY] += (message.nodes.size // COMPACT_NODE_V4 - counts[0]
+                                                 + message.nodes6.size // COMPACT_NODE_V6 - counts[1])
         for i in range(2):
             data = message.nodes6.data if i else message.nodes.data
             if self.lanes[i].store.capacity == 0 or counts[i] == 0:
@@ -128,6 +123,9 @@ cdef class Naming:
         self.inside += node_id != NULL and is_in_zone(&self.plan, node_id)
         return True
 
+    cdef bint is_own(self, const uint8_t* node_id) noexcept nogil:  # R0
+        return same_id(node_id, self.own_ids[0]) or same_id(node_id, self.own_ids[1])
+
     cdef int reason_to_filter(self, const Endpoint* endpoint, const uint8_t* node_id,
                               const uint8_t* referrer) noexcept nogil:  # R0
         """Why a new contact must not be asked; FILTER_COUNT when it may."""
@@ -137,7 +135,7 @@ cdef class Naming:
             return FILTER_BOGON
         if node_id == NULL:
             return FILTER_COUNT
-        if same_id(node_id, self.own_id):
+        if self.is_own(node_id):
             return FILTER_OWN_ID
         if is_in_zone(&self.plan, node_id) or self.is_guide(node_id, referrer):
             return FILTER_COUNT

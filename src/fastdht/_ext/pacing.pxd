@@ -5,7 +5,7 @@ leave as far ahead of it as the burst allows. Nothing is dropped here: who may n
 """
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from fastdht._ext.addresses cimport Endpoint, hash_address
+from fastdht._ext.addresses cimport Endpoint, hash_host
 from fastdht._ext.hashing cimport HashKey
 from fastdht._ext.prefetch cimport fastdht_fetch
 
@@ -44,7 +44,7 @@ cdef uint32_t take_turn(AddressPace* pace, const Endpoint* endpoint, uint32_t no
 
 cdef inline void expect_turn(const AddressPace* pace, const Endpoint* endpoint) noexcept nogil:
     """Have memory fetch what `take_turn` will need."""
-    fastdht_fetch(&pace.lines[hash_address(&pace.key, endpoint) & pace.mask])
+    fastdht_fetch(&pace.lines[hash_host(&pace.key, endpoint) & pace.mask])
 
 
 cdef inline int64_t pace_due_us(const Pace* pace) noexcept nogil:

@@ -1,13 +1,13 @@
 """Setting up the two paces, and the memory of the addresses asked lately. Rate class: packet (turns), command (the rest).
 
-An address needs a place only until its next packet would be due at an even pace: afterwards it is as good as never
+An address, or an IPv6 /64 as whole, needs a place only until its next packet would be due at an even pace: afterwards it is as good as never
 asked. A line is full when ten of its addresses were asked within that time; then others wait for the first of them.
 Invariant: whatever collides makes the pace stricter, never laxer. Source: ITU-T I.371 for the virtual scheduling
 algorithm.
 """
 from libc.string cimport memset
 
-from fastdht._ext.addresses cimport hash_address
+from fastdht._ext.addresses cimport hash_host
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
 from fastdht._ext.pages cimport make_ready, map_zeroed, unmap
 
@@ -80,7 +80,7 @@ cdef void set_pace(Pace* pace, double rate, int64_t quantum_us) noexcept nogil:
 
 cdef uint32_t take_turn(AddressPace* pace, const Endpoint* endpoint, uint32_t now_ms) noexcept nogil:  # R0
     """Spend a packet of an address, and return 0; or the ms to wait before one is due. Needs an interval."""
-    cdef uint64_t hashed = hash_address(&pace.key, endpoint)
+    cdef uint64_t hashed = hash_host(&pace.key, endpoint)
     cdef uint16_t tag = <uint16_t>(hashed >> TAG_SHIFT)
     cdef PaceLine* line = &pace.lines[hashed & pace.mask]
     cdef uint32_t i = place_of(line, tag, now_ms)

@@ -79,6 +79,7 @@ cdef bint ask_question(State state, const Question* question, int64_t now_us) no
     memset(&query, 0, sizeof(Query))
     query.method = question.method
     query.target = question.target
+    query.want = state.frontier.want
     slot = state.send_query(&question.endpoint, &query, now_us)
     if slot == NO_SLOT:
         return False
@@ -106,7 +107,8 @@ cdef void pump(State state, int64_t now_us) noexcept nogil:  # R0
     cdef Question question
     if not state.has_frontier:
         return
-    while state.outbox.count < state.outbox.capacity and state.frontier.next_question(now_us, &question):
+    while (state.outbox.count < state.outbox.capacity
+            and state.frontier.next_question(state.crawl_families, now_us, &question)):
         if not ask_question(state, &question, now_us):
             state.frontier.give_back(&question)
             return

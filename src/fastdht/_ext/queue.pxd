@@ -26,7 +26,7 @@ cdef struct Question:
 
 cdef class CrawlQueue(Naming):
     cdef Rng rng
-    cdef Pace pace
+    cdef Pace paces[2]          # IPv4, IPv6: each has its socket, and its share of the rate and the window
     cdef AddressPace address_pace
     cdef uint32_t row_count     # rows not yet taken
     cdef uint32_t row_capacity
@@ -34,21 +34,26 @@ cdef class CrawlQueue(Naming):
     cdef bint is_harvest
     cdef uint32_t sample_count  # rows not yet taken
     cdef uint32_t sample_capacity
-    cdef uint32_t in_flight     # asked, neither answered nor stalled
+    cdef uint32_t edge_count    # rows not yet taken
+    cdef uint32_t edge_capacity     # 0: edges are not kept
+    cdef uint32_t in_flight[2]  # asked, neither answered nor stalled
     cdef uint32_t waiting       # asked, not final; includes the stalled
-    cdef uint32_t max_in_flight
+    cdef uint32_t max_in_flight[2]
+    cdef uint8_t want           # krpc Want bits of every question; 0 while one family is crawled
     cdef uint8_t is_stopped
     cdef uint8_t last_lane
     cdef int64_t started_us     # -1 before the first question
     cdef int64_t looked_us      # when give_up_crowded was last called
     cdef int64_t crowded_us     # for how long nothing waited but for the pace of its address
-    cdef bint next_question(self, int64_t now_us, Question* out) noexcept nogil
+    cdef bint next_question(self, uint8_t families, int64_t now_us, Question* out) noexcept nogil
     cdef void give_back(self, const Question* question) noexcept nogil
-    cdef int64_t next_due(self, int64_t now_us) noexcept nogil
+    cdef int64_t next_due(self, uint8_t families, int64_t now_us) noexcept nogil
     # private
     cdef int plan_depth(self, int depth, bytes zone, int zone_bits, double retry_share, uint32_t referrers) except -1
     cdef void release_memory(self) noexcept nogil
     cdef bint is_held_back(self) noexcept nogil
+    cdef bint is_full(self, int lane) noexcept nogil
+    cdef int64_t lane_due(self, const Lane* lane, int64_t now_us) noexcept nogil
     cdef bint has_budget(self) noexcept nogil
     cdef bint has_work(self, const Lane* lane) noexcept nogil
     cdef uint32_t pick(self, Lane* lane, int64_t now_us) noexcept nogil

@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, AddressFilter, load_compact
 from fastdht._ext.hashing cimport next_random, seed_rng
 from fastdht._ext.ids cimport ID_SIZE
-from fastdht._ext.krpc cimport METHOD_FIND_NODE, METHOD_SAMPLE_INFOHASHES
+from fastdht._ext.krpc cimport METHOD_FIND_NODE, METHOD_SAMPLE_INFOHASHES, WANT_V4, WANT_V6
 from fastdht._ext.lanes cimport forget_postponed, free_lane, has_next, open_lane, pop_next, postpone, postponed_due
 from fastdht._ext.pacing cimport (
     expect_turn, free_address_pace, open_address_pace, pace_due_us, ready_address_pace, set_pace, spend_pace, take_turn)
@@ -38,8 +38,8 @@ cdef enum:
 cdef class CrawlQueue(Naming):
     """The asking half of a Frontier; not for use alone.
 
-    `own_id`: 20 bytes, ours. `address_filter`: which addresses may be asked. `depth`: a Depth. `families`: bits 1
-    (IPv4) and 2 (IPv6). `max_contacts` bounds the memory, per family. `zone`: a 20-byte prefix of which the first
+    `own_id`: 20 bytes, ours; `own_id6`: that of the IPv6 socket, where it differs. `address_filter`: which addresses may be asked. `depth`: a Depth. `families`: bits 1
+    (IPv4) and 2 (IPv6); with both, questions ask for nodes of both (BEP 32). `max_contacts` bounds the memory, per family. `zone`: a 20-byte prefix of which the first
     `zone_bits` (0 to 64) count. `address_rate` and `address_burst` pace each address (0: no pace), in `address_cells`
     (a power of two) words of memory. `retry_share` retries per found node go to silent contacts that at least
     `retry_referrers` replies named (standard depth). Raises ValueError and MemoryError.
@@ -49,18 +49,23 @@ cdef class CrawlQueue(Naming):
                  seed: int = 0, families: int = 1, max_contacts: int = 1 << 20, slots: int = 1 << 16,
                  rate: float = 0, max_in_flight: int = 512, zone: bytes = bytes(ID_SIZE), zone_bits: int = 0,
                  address_rate: float = 1.0, address_burst: int = 4, address_cells: int = 1 << 16,
-                 retry_share: float = 0.45, retry_referrers: int = 3):
+                 retry_share: float = 0.45, retry_referrers: int = 3, own_id6: bytes = b""):
+        cdef bytes other_id = own_id6 or own_id
         check_plan(own_id, zone, zone_bits, depth)
+        check_plan(other_id, zone, zone_bits, depth)
         check_sizes(families, max_contacts, slots, address_cells)
         self.release_memory()
         seed_rng(&self.rng, <uint64_t>(seed & 0xFFFFFFFFFFFFFFFF))
-        memcpy(self.own_id, <const uint8_t*>own_id, ID_SIZE)
+        memcpy(self.own_ids[0], <const uint8_t*>own_id, ID_SIZE)
+        memcpy(self.own_ids[1], <const uint8_t*>other_id, ID_SIZE)
+        self.want = WANT_V4 | WANT_V6 if families == 3 else 0
         self.plan_depth(depth, zone, zone_bits, retry_share, retry_referrers)
         self.address_filter = address_filter
-        self.max_in_flight = max_in_flight
+        self.max_in_flight[0] = self.max_in_flight[1] = max_in_flight
         self.started_us = self.looked_us = -1
         self.crowded_us = 0
-        set_pace(&self.pace, rate, QUANTUM_US)
+        set_pace(&self.paces[0], rate, QUANTUM_US)
+        set_pace(&self.paces[1], rate, QUANTUM_US)
         v4_contacts = max_contacts if families & 1 else 0
         v6_contacts = max_contacts if families & 2 else 0
         if (not open_lane(&self.lanes[0], FAMILY_V4, v4_contacts, slots, next_random(&self.rng))
@@ -85,44 +90,52 @@ cdef class CrawlQueue(Naming):
     def __dealloc__(self):
         self.release_memory()
 
-    cdef bint next_question(self, int64_t now_us, Question* out) noexcept nogil:  # R0
-        """Choose the next query; False when there is none now: pacing, window, a full row block, or nothing to ask."""
+    cdef bint next_question(self, uint8_t families, int64_t now_us, Question* out) noexcept nogil:  # R0
+        """Choose the next query for a socket of these families (bits 1: IPv4, 2: IPv6); False when there is none now:
+        pacing, window, a full row block, or nothing to ask."""
         cdef uint32_t index, turn
         cdef Lane* lane
         self.settle_named(0)
-        if self.is_held_back() or pace_due_us(&self.pace) > now_us:
+        if self.is_held_back():
             return False
         if self.started_us < 0:
             self.started_us = now_us
         for turn in range(2):
             self.last_lane ^= 1
             lane = &self.lanes[self.last_lane]
-            if lane.store.capacity == 0:
+            if (lane.store.capacity == 0 or not families >> self.last_lane & 1 or self.is_full(self.last_lane)
+                    or pace_due_us(&self.paces[self.last_lane]) > now_us):
                 continue
             index = self.pick(lane, now_us)
             if index != NO_RECORD:
-                spend_pace(&self.pace, now_us)
+                spend_pace(&self.paces[self.last_lane], now_us)
                 self.fill_question(lane, index, now_us, out)
-                self.in_flight += 1
+                self.in_flight[self.last_lane] += 1
                 self.waiting += 1
                 return True
         return False
 
     cdef bint is_held_back(self) noexcept nogil:  # R0
         """Whether something other than time forbids a question: an answer, a drain or a tend will lift it."""
-        return (self.in_flight >= self.max_in_flight or self.is_stopped or self.sample_count > self.sample_capacity // 2
+        return (self.is_stopped or self.sample_count > self.sample_capacity // 2
+                or self.edge_count > self.edge_capacity // 2
                 or (self.is_harvest and self.ledger.is_crowded())
                 or self.row_count + self.waiting >= self.row_capacity
                 or (self.lanes[0].store.capacity != 0 and is_crowded(&self.lanes[0].store))
                 or (self.lanes[1].store.capacity != 0 and is_crowded(&self.lanes[1].store)))
 
+    cdef bint is_full(self, int lane) noexcept nogil:  # R0
+        """Whether the window of a family has no room."""
+        return self.in_flight[lane] >= self.max_in_flight[lane]
+
     cdef void give_back(self, const Question* question) noexcept nogil:  # R0
         """Undo a question that could not be sent; the contact is asked again in its turn."""
-        cdef Lane* lane = &self.lanes[question.endpoint.family == FAMILY_V6]
-        self.in_flight -= 1
+        cdef uint8_t number = question.endpoint.family == FAMILY_V6
+        cdef Lane* lane = &self.lanes[number]
+        self.in_flight[number] -= 1
         self.waiting -= 1
         self.tally.asked -= 1
-        self.pace.due_ns -= self.pace.interval_ns
+        self.paces[number].due_ns -= self.paces[number].interval_ns
         if lane.store.asked[question.record] != 255:
             lane.store.asked[question.record] -= 1
         if question.number & STAGE_MASK == STAGE_RETRY:
@@ -130,23 +143,30 @@ cdef class CrawlQueue(Naming):
         self.tally.sample_queries -= question.number & STAGE_MASK == STAGE_SAMPLE
         push_record(&lane.store, &lane.follow, question.record)
 
-    cdef int64_t next_due(self, int64_t now_us) noexcept nogil:  # R0
+    cdef int64_t next_due(self, uint8_t families, int64_t now_us) noexcept nogil:  # R0
         """When to call next_question again if no packet arrives before; -1 when only a packet can change anything."""
         cdef int64_t due = -1, other
-        cdef Lane* lane
         cdef int i
         if self.is_held_back():
             return -1
         for i in range(2):
-            lane = &self.lanes[i]
-            if has_next(lane):
-                return max(now_us, pace_due_us(&self.pace))
-            other = postponed_due(lane)
-            if lane.silent.first != NO_RECORD and self.has_budget():
-                other = now_us + SILENT_POLL_US if other < 0 else min(other, now_us + SILENT_POLL_US)
-            if other >= 0 and (due < 0 or other < due):
-                due = other
-        return due if due < 0 else max(due, now_us, pace_due_us(&self.pace))
+            if not families >> i & 1 or self.is_full(i):
+                continue
+            other = self.lane_due(&self.lanes[i], now_us)
+            if other >= 0:
+                other = max(other, now_us, pace_due_us(&self.paces[i]))
+                due = other if due < 0 else min(due, other)
+        return due
+
+    cdef int64_t lane_due(self, const Lane* lane, int64_t now_us) noexcept nogil:  # R0
+        """When a family has somebody to ask, but for its pace; -1: nobody."""
+        cdef int64_t due
+        if has_next(lane):
+            return now_us
+        due = postponed_due(lane)
+        if lane.silent.first != NO_RECORD and self.has_budget():
+            due = now_us + SILENT_POLL_US if due < 0 else min(due, now_us + SILENT_POLL_US)
+        return due
 
     cdef bint has_budget(self) noexcept nogil:  # R0
         return self.tally.retries + self.tally.fallbacks < self.plan.retry_share * self.tally.found
@@ -244,7 +264,7 @@ cdef class CrawlQueue(Naming):
         """An answer, an error or the final silence: the record is no longer out."""
         self.waiting -= 1
         if tx.state != SLOT_STALLED:
-            self.in_flight -= 1
+            self.in_flight[tx.endpoint.family == FAMILY_V6] -= 1
 
     def offer(self, packed: bytes, family: int = FAMILY_V4) -> int:
         """Add seeds: compact endpoints back to back (6 bytes each, 18 for family 6). Returns how many were new.
@@ -293,7 +313,8 @@ cdef class CrawlQueue(Naming):
         cdef int64_t since_us = self.looked_us if self.looked_us >= 0 else now_us
         cdef uint32_t count = self.lanes[0].postponed + self.lanes[1].postponed
         self.looked_us = now_us
-        if count == 0 or self.is_held_back() or has_next(&self.lanes[0]) or has_next(&self.lanes[1]):
+        if (count == 0 or self.is_held_back() or self.is_full(0) or self.is_full(1) or has_next(&self.lanes[0])
+                or has_next(&self.lanes[1])):
             return 0
         self.crowded_us += now_us - since_us
         if self.crowded_us < patience_us:
@@ -312,10 +333,14 @@ cdef class CrawlQueue(Naming):
         return (self.address_pace.interval_ms == 0
                 or take_turn(&self.address_pace, &endpoint, <uint32_t>((now_us - self.started_us) // 1000)) == 0)
 
-    def set_rate(self, rate: float) -> None:
-        """Packets/s from now on; 0 for no limit."""
-        set_pace(&self.pace, rate, QUANTUM_US)
+    def has_questions(self, family: int) -> bool:
+        """Whether contacts of a family (4 or 6) wait for a question."""
+        return self.has_work(&self.lanes[family == FAMILY_V6])
 
-    def set_max_in_flight(self, limit: int) -> None:
-        """The window: queries that are neither answered nor stalled."""
-        self.max_in_flight = limit
+    def set_rate(self, rate: float, family: int = FAMILY_V4) -> None:
+        """Packets/s to one family from now on; 0 for no limit."""
+        set_pace(&self.paces[family == FAMILY_V6], rate, QUANTUM_US)
+
+    def set_max_in_flight(self, limit: int, family: int = FAMILY_V4) -> None:
+        """The window of one family: queries that are neither answered nor stalled."""
+        self.max_in_flight[family == FAMILY_V6] = limit

@@ -9,7 +9,7 @@ Invariants: an endpoint stands once per table; what stands in both is current in
 """
 from libc.string cimport memcpy, memset
 
-from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, hash_address, load_compact, write_be32, write_be64
+from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, hash_host, load_compact, same_host, write_be32, write_be64
 from fastdht._ext.hashing cimport Rng, next_random, seed_rng
 from fastdht._ext.pages cimport make_ready, map_zeroed, unmap
 from fastdht._ext.prefetch cimport fastdht_fetch
@@ -238,7 +238,7 @@ cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil:
 cdef inline uint64_t address_index(const ContactStore* store, uint32_t index, uint64_t size) noexcept nogil:
     cdef Endpoint endpoint
     read_endpoint(store, record_at(store, index), &endpoint)
-    return first_index(hash_address(&store.key, &endpoint), size)
+    return first_index(hash_host(&store.key, &endpoint), size)
 
 
 cdef uint32_t find_leader(const ContactStore* store, uint32_t index, uint32_t* leaders, uint64_t size) noexcept nogil:
@@ -248,7 +248,7 @@ cdef uint32_t find_leader(const ContactStore* store, uint32_t index, uint32_t* l
     read_endpoint(store, record_at(store, index), &here)
     while leaders[i] != 0:
         read_endpoint(store, record_at(store, leaders[i] - 1), &there)
-        if here.low == there.low and here.high == there.high:
+        if same_host(&here, &there):
             return leaders[i] - 1
         i = i + 1 if i + 1 < size else 0
     leaders[i] = index + 1

@@ -116,6 +116,7 @@ cdef class State:
     cdef bint has_log
     cdef bint has_table
     cdef bint has_frontier
+    cdef uint8_t crawl_families         # of the frontier's, those that this socket reaches: bit 1 or 2
     cdef bint has_sibling
     cdef uint32_t send_query(self, const Endpoint* endpoint, Query* query, int64_t now_us) noexcept nogil   # NO_SLOT: not sent
     cdef Event* add_event(self, const Transaction* transaction, int64_t now_us) noexcept nogil

@@ -30,6 +30,7 @@ cdef class State:
         self.values_per_reply = config.values_per_reply
         self.frontier = frontier
         self.has_frontier = frontier is not None
+        self.crawl_families = 1 if config.family == FAMILY_V4 else 2
         self.votes = <Vote*>calloc(VOTE_RING, sizeof(Vote))
         self.event_capacity = config.events
         self.events = <Event*>calloc(config.events, sizeof(Event))

@@ -24,6 +24,7 @@ UNLIMITED = "max"
 STREAM = "-"
 NAT_FRIENDLY_RATE = 200.0       # at two endpoints in three packets, a router that forgets after a minute holds 8,000
 MINUTE_S = 60
+ANYWHERE = {"4": Endpoint("0.0.0.0", 0), "6": Endpoint("::", 0)}
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg]     # generic only since click 8.3
@@ -61,6 +62,10 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Cut the work into so many zones (a power of two), crawled apart from each other.")
 @click.option("--passes", type=click.IntRange(1, 2), default=1, show_default=True,
               help="2: crawl twice independently, and report the union.")
+@click.option("--edges", is_flag=True, help="Keep who names whom as well; needs --out DIR.")
+@click.option("-4", "families", flag_value="4", default=None, help="IPv4 only: the default.")
+@click.option("-6", "families", flag_value="6", help="IPv6 only.")
+@click.option("-46", "families", flag_value="46", help="Both: a socket each, and what one names leads to the other.")
 @click.option("--rate", type=Rate(), default=2000.0, show_default=True,
               help="Packets per second; max: as fast as this machine can, with --i-own-this-network or --allow-net.")
 @click.option("--i-own-this-network", is_flag=True, help="Whoever is asked has agreed; --rate max needs it.")
@@ -70,17 +75,17 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--max-inflight", type=click.IntRange(0, 131_072), default=0,
               help="Queries out at a time that are not late. Default: from the rate and the round-trip times.")
 @click.option("--per-ip", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
-              help="Packets per second to one address, 4 at once; 0 lifts it. More wait, none are dropped.")
+              help="Packets per second to one address (of IPv6: one /64), 4 at once; 0 lifts it. More wait.")
 @click.option("--timeout", type=DURATION, default=None, help="When a query is given up. Default: 1 to 10 s, as needed.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
 @click.option("--exclude", type=click.Path(path_type=Path, allow_dash=True), multiple=True,
               help="Opt-out list: addresses never asked, one address, range or CIDR a line; - for stdin.")
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="HOST:PORT,… to start from, or public.")
-@click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0",
-              help="Local address; an IPv6 one crawls IPv6.")
+@click.option("--bind", "binds", type=LISTEN, multiple=True,
+              help="Local address, one for each family; alone, an IPv6 one means -6. Default: any address and port.")
 @click.option("--max-contacts", type=click.IntRange(1, 200_000_000), default=16_000_000, show_default=True,
-              help="Contacts to remember, a zone; beyond it the crawl is incomplete.")
+              help="Contacts of a family to remember, a zone; beyond it the crawl is incomplete.")
 @click.option("--out", type=click.Path(path_type=Path, allow_dash=True), default=None,
               help="Directory for the results, new or empty; - for JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
@@ -97,7 +102,7 @@ def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool
            allow_net: tuple[str, ...], exclude: tuple[Path, ...], out: Path | None, format_: str | None,
            checkpoint_s: float, contact: str, dry_run: bool, expect: int, workers: int, scheduler: str, as_json: bool,
            time_s: float | None, max_nodes: int | None, max_disk: int | None, metrics: Endpoint | None,
-           **options: Any) -> None:
+           families: str | None, binds: tuple[Endpoint, ...], edges: bool, **options: Any) -> None:
     """Find every node that answers: its address, id, round-trip time and client.
 
     Asks each contact what the depth says and no more, says that it is read-only (BEP 43), and stores nothing.
@@ -108,10 +113,12 @@ def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool
         raise click.UsageError(
             "--rate max floods whoever is crawled; it needs --i-own-this-network, or --allow-net for a test network")
     folder = out if out is not None and str(out) != STREAM else None
-    if folder is None and (workers > 1 or scheduler or max_disk):
-        raise click.UsageError("--workers, --scheduler and --max-disk need --out DIR")
+    if folder is None and (workers > 1 or scheduler or max_disk or edges):
+        raise click.UsageError("--workers, --scheduler, --max-disk and --edges need --out DIR")
+    bind, bind6 = choose_binds(families, binds)
     config = make_config(limit_rate(rate, nat_friendly, new_endpoints_per_minute), allow_net, **options,
-                         time_s=time_s or 0.0, max_nodes=max_nodes or 0, max_disk=max_disk or 0)
+                         bind=bind, bind6=bind6, edges=edges, time_s=time_s or 0.0, max_nodes=max_nodes or 0,
+                         max_disk=max_disk or 0)
     plan = Plan(config, choose_format(format_) if folder is not None else "jsonl", zones, read_lists(exclude),
                 checkpoint_s)
     plan.split()        # raises for a number of zones that cannot be
@@ -124,6 +131,16 @@ def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool
         remarks = {"command": shlex.join(["fastdht", *sys.argv[1:]]), "contact": contact}
         result = run_plan(plan, folder, workers, scheduler, remarks, metrics=metrics)
     emit_result(result, config.bootstrap, as_json=as_json, is_silent=str(out) == STREAM)
+
+
+def choose_binds(families: str | None, binds: tuple[Endpoint, ...]) -> tuple[Endpoint, Endpoint | None]:
+    """Where the first socket is bound, and the second if both families are crawled: as told, else anywhere."""
+    given = {"6" if bind.is_ipv6 else "4": bind for bind in binds}
+    wanted = families or "".join(sorted(given)) or "4"
+    if len(given) < len(binds) or set(given) - set(wanted):
+        raise click.UsageError(f"--bind {', '.join(map(str, binds))}: one address for each family crawled (-{wanted})")
+    first, *second = (given.get(family, ANYWHERE[family]) for family in wanted)
+    return first, second[0] if second else None
 
 
 def limit_rate(rate: float, nat_friendly: bool, new_endpoints: int | None) -> float:

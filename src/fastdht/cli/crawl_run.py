@@ -128,6 +128,9 @@ def summarise(result: CrawlResult) -> list[Row]:
     filtered = ", ".join(f"{name} {count(number)}" for name, number in result.filtered.items())
     return [
         Row("found", count(result.found), f"of {count(result.contacts)} contacts"),
+        *(Row(name.replace("ipv", "IPv"), count(each["found"]), f"found, {count(each['answered'])} of "
+              f"{count(each['sent'])} queries answered") for name, each in result.families.items()),
+        *([Row("edges", count(result.edges), f"{count(result.edges_dropped)} dropped")] if result.edges else []),
         *recall_rows(result),
         Row("sent", count(result.sent), f"{result.msgs_per_found:.2f} per found node"),
         Row("answered", percent(result.answered / max(result.sent, 1)), f"{count(result.timeouts)} timed out"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -85,18 +85,20 @@ def new_digest() -> Any:
 
 
 class Saver:
-    """Saves the attempt at one zone whose rows go to `sink`; `adopted` names parts of an earlier attempt that count.
+    """Saves the attempt at one zone whose rows go to `sink`, and edges to `edges`; parts of an earlier attempt count.
 
     Methods that begin with `write` are for the writer's thread. Raises PersistError.
     """
 
     def __init__(self, folder: Path, attempt: str, config_hash: str, sink: DirectorySink, interval_us: int,
-                 saved: Saved | None = None) -> None:
-        self.adopted: list[str] = list(saved.values["parts"]) if saved else []
+                 saved: Saved | None = None, edges: DirectorySink | None = None) -> None:
+        self._adopted: list[str] = list(saved.values["parts"]) if saved else []
+        self._adopted_edges: list[str] = list(saved.values["edge_parts"]) if saved else []
         self._folder = folder
         self._attempt = attempt
         self._config_hash = config_hash
         self._sink = sink
+        self._edges = edges
         self._interval_us = interval_us
         self._done: list[dict[str, Any]] = [each for each in saved.passes if each["is_done"]] if saved else []
         self._number = 0
@@ -110,32 +112,38 @@ class Saver:
     @property
     def parts(self) -> list[str]:
         """The parts of the zone that are whole."""
-        return self.adopted + self._sink.parts
+        return self._adopted + self._sink.parts
+
+    @property
+    def edge_parts(self) -> list[str]:
+        """Likewise of its edges."""
+        return self._adopted_edges + (self._edges.parts if self._edges is not None else [])
 
     def keep_rows(self, block: bytes) -> None:
         """Told of every block of rows taken from the frontier."""
         if self._copied is not None:
             self._rows.append(block)
 
-    def tick(self, frontier: Frontier, family: int, now_us: int, submit: Submit) -> bool:
+    def tick(self, frontier: Frontier, families: Iterable[int], now_us: int, submit: Submit) -> bool:
         """Ten times a second: copy some records when a saving is due or under way; True when all are copied."""
         if self._copied is None:
             if self._next_us == 0:
                 self._next_us = now_us + self._interval_us
             if now_us < self._next_us:
                 return False
-            self.begin(family, submit)
-        return self._copy(frontier, family, max(CHUNK, self._copied_of(family) // CHUNK_SHARE), submit)
+            self.begin(families, submit)
+        copied = self._copied or {}
+        are_copied = [self._copy(frontier, family, max(CHUNK, number // CHUNK_SHARE), submit)
+                      for family, number in copied.items()]
+        return all(are_copied)
 
-    def begin(self, family: int, submit: Submit) -> None:
-        self._copied = {family: 0}
+    def begin(self, families: Iterable[int], submit: Submit) -> None:
+        self._copied = dict.fromkeys(families, 0)
         self._rows = []
         submit(self.write_start)
 
-    def _copied_of(self, family: int) -> int:
-        return self._copied[family] if self._copied else 0
-
     def _copy(self, frontier: Frontier, family: int, count: int, submit: Submit) -> bool:
+        """Copy the next records of a family; True when those were the last."""
         assert self._copied is not None
         data = save_records(frontier, family, self._copied[family], count)
         records = len(data) // entry_size(frontier, family)
@@ -143,16 +151,17 @@ class Saver:
         submit(self.write_frame, RECORDS[family], data)
         return records < count
 
-    def finish(self, frontier: Frontier, family: int, now_us: int, values: dict[str, Any], is_pass_done: bool,
-               submit: Submit) -> None:
+    def finish(self, frontier: Frontier, families: Iterable[int], now_us: int, values: dict[str, Any],
+               is_pass_done: bool, submit: Submit) -> None:
         """Copy what is left, then have everything made safe. The rows must have been taken just before, by the caller.
 
         `values` is what the JSON file says beside the parts and passes.
         """
         if self._copied is None:
-            self.begin(family, submit)
-        while not self._copy(frontier, family, 1 << 20, submit):
-            pass
+            self.begin(families, submit)
+        for family in families:
+            while not self._copy(frontier, family, 1 << 20, submit):
+                pass
         rows, self._rows, self._copied = b"".join(self._rows), [], None
         submit(self.write_frame, ROWS, rows)
         submit(self.write_frame, REST, save_rest(frontier))
@@ -182,6 +191,8 @@ class Saver:
         assert self._file is not None
         path = self._folder / f"{self._attempt}-{self._number}.frontier"
         self._sink.roll()
+        if self._edges is not None:
+            self._edges.roll()
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -193,7 +204,7 @@ class Saver:
                    **values.pop("pass")}
         write_json(self._folder / f"{self._attempt}.json", {
             "attempt": self._attempt, "config_hash": self._config_hash, "parts": self.parts,
-            "passes": [*self._done, current], **values})
+            "edge_parts": self.edge_parts, "passes": [*self._done, current], **values})
         if is_pass_done:
             self._done.append(current)
         self._number += 1

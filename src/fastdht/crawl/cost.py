@@ -15,6 +15,8 @@ ANSWERS_PER_FOUND = {"fast": 1.0, "standard": 1.96, "exhaustive": 17.0, "random"
 TWO_STANDARD_PASSES = 5.93      # without the retries, which a second pass makes needless
 QUERY_BYTES, ANSWER_BYTES = 140, 330        # on the wire, with IP, UDP and Ethernet headers
 ROW_BYTES = {"parquet": 64, "jsonl": 150}
+EDGE_BYTES = {"parquet": 10, "jsonl": 58}
+CONTACTS_PER_ANSWER = 8
 CHECKPOINT_BYTES = 34           # a contact, and while a new one is written there are two
 UNLIMITED_RATE = 100_000        # packets/s that one core does
 
@@ -62,4 +64,5 @@ def estimate(config: CrawlConfig, network: int, format_: str, zones: int = 1) ->
 
 def disk(nodes: float, config: CrawlConfig, format_: str, zones: int) -> float:
     contacts = nodes * CONTACTS_PER_FOUND / zones * config.passes
-    return nodes * ROW_BYTES[format_] + 2 * contacts * CHECKPOINT_BYTES
+    edges = nodes * ANSWERS_PER_FOUND[config.depth] * config.passes * CONTACTS_PER_ANSWER if config.edges else 0
+    return nodes * ROW_BYTES[format_] + edges * EDGE_BYTES[format_] + 2 * contacts * CHECKPOINT_BYTES

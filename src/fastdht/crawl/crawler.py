@@ -1,4 +1,4 @@
-"""Runs a crawl: one core, socket and frontier per pass, a writer thread, a pace. Rate class: second.
+"""Runs a crawl: pass after pass, with a thread that writes what they find. Rate class: second.
 
 Ten times a second Python lets the frontier's sets grow, hands rows to the writer when they are many or old, and sets
 the pace; packets it never sees. A writer that falls behind stops the asking, for the frontier's rows then fill up.
@@ -11,42 +11,33 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
-from fastdht._ext.addresses import AddressFilter
-from fastdht._ext.core import Core
 from fastdht._ext.frontier import FILTER_NAMES, Frontier
-from fastdht._ext.ids import random_id
-from fastdht._ext.ledger import Ledger
-from fastdht.config import SECOND_US, CoreConfig
+from fastdht.config import SECOND_US
 from fastdht.crawl.checkpoint import Saved, Saver
 from fastdht.crawl.harvest import SampleKeeper
-from fastdht.crawl.pace import PACE_US, Pace, Signals
+from fastdht.crawl.passes import Pass, make_frontier
 from fastdht.crawl.recall import ENOUGH_CONTACTS, MOST_NAMED, Sightings, recall_fields
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.settings import DEPTHS, CrawlConfig, as_plain
 from fastdht.crawl.sinks import NullSink, Sink
 from fastdht.engine.clock import monotonic_us, thread_busy_us
-from fastdht.engine.engine import Engine
 from fastdht.engine.names import HostList
-from fastdht.engine.transport import Transport, UdpTransport, open_transport
+from fastdht.engine.transport import Transport, open_transport
 from fastdht.errors import ConfigError
 from fastdht.types import Endpoint
 
 __all__ = ["DEPTHS", "Crawl", "CrawlConfig", "as_plain"]
 
-TRANSACTIONS = 131_072
-FIRST_SLOTS = 10 << 18      # of the seen set: 27 MB, room for 2.1 million contacts before it grows
-ADDRESS_CELLS = 1 << 20      # 4 MB: room for 650,000 addresses asked within the last second or so
 TICK_US = 100_000
 GROWTH_TICK_US = 20_000     # while a set grows: each step is short, and asking waits for the last
 BLOCK_ROWS = 16_384         # handed over at once: a thread woken for a few rows costs more than it writes …
 BLOCK_US = 1_000_000        # … or what there is after a second
 WRITES_AHEAD = 4            # blocks handed to the writer and not yet written
 PROGRESS_US = 500_000
-SECRET_SIZE = 96
 WRITER_NICE = 5             # above the loop's niceness: a third of its share where both want one processor
-NOT_IN_THE_FRONTIER = ("sent", "filtered_reflected", "kernel_drops")     # totals that a saved frontier does not keep
 STOPPED = "stopped before its end"
 
 
@@ -65,23 +56,6 @@ def step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + WRITER_NICE)
 
 
-def pass_seed(config: CrawlConfig, number: int) -> int:
-    return (config.seed + 0x9E3779B97F4A7C15 * number) & 0xFFFFFFFFFFFFFFFF
-
-
-def make_frontier(config: CrawlConfig, number: int, previous: Frontier | None, ledger: Ledger | None) -> Frontier:
-    seed = pass_seed(config, number)
-    return Frontier(
-        random_id(seed), AddressFilter(config.allow_net, config.blocklist.ranges if config.blocklist else None),
-        row_capacity=TRANSACTIONS, previous=previous, ledger=ledger,
-        depth=DEPTHS.index(config.depth), seed=seed, families=2 if config.family == 6 else 1,
-        max_contacts=config.max_contacts, slots=min(FIRST_SLOTS, max(64, 2 * config.max_contacts)),
-        rate=config.rate, zone=config.zone.prefix, zone_bits=config.zone.bits, address_rate=config.per_ip_rate,
-        address_burst=config.per_ip_burst, address_cells=ADDRESS_CELLS,
-        retry_share=config.retry_share if config.passes == 1 else 0.0,      # a second pass buys more than retries
-        retry_referrers=config.retry_referrers)
-
-
 def count_sightings(frontier: Frontier, totals: Mapping[str, int]) -> Sightings:
     """What a pass that has ended tells of the nodes it missed."""
     every = max(1, totals["contacts"] // ENOUGH_CONTACTS)
@@ -89,87 +63,18 @@ def count_sightings(frontier: Frontier, totals: Mapping[str, int]) -> Sightings:
                      totals["known_silent"])
 
 
-class CrawlEngine(Engine):
-    """An engine whose core asks by itself: where the system has batches, Python is spared them."""
-
-    def on_readable(self) -> None:
-        if not isinstance(self.transport, UdpTransport):
-            super().on_readable()
-            return
-        self.batches += self.transport.run_rounds(self.core, self._inbox)
-        now = self.clock()
-        self._drain_refusals(now)
-        self._arm(now)
-
-
-class Pass:
-    """One pass: its core, frontier, engine and pace; `before` are the totals of what is continued."""
-
-    def __init__(self, config: CrawlConfig, number: int, frontier: Frontier, before: Mapping[str, int],
-                 clock: Callable[[], int], busy_clock: Callable[[], int],
-                 transport: Callable[[Endpoint], Transport]) -> None:
-        seed = pass_seed(config, number)
-        self.number = number
-        self.paced_us = 0
-        self.late_us = 0
-        self.frontier = frontier
-        self._before = before
-        self._busy_clock = busy_clock
-        core_config = CoreConfig.crawl(config.family, allowed_nets=config.allow_net, blocklist=config.blocklist)
-        self.core = Core(core_config, random_id(seed), os.urandom(SECRET_SIZE), seed, self.frontier)
-        self.transport = transport(config.bind)
-        self.engine = CrawlEngine(self.core, self.transport, clock)
-        timeout_us = int(config.timeout_s * SECOND_US) or None
-        self.pace = Pace(config.rate, config.max_in_flight, timeout_us)
-        self.apply_pace()
-
-    def apply_pace(self) -> None:
-        self.frontier.set_rate(self.pace.rate)
-        self.frontier.set_max_in_flight(min(self.pace.window, TRANSACTIONS))
-        self.core.set_timeout(self.pace.timeout_us)
-        self.core.set_stall(self.pace.stall_us)
-
-    def tick(self, now_us: int, late_us: int) -> None:
-        """Ten times a second: set the pace when that is due, and go on asking where something held it back."""
-        self.late_us = max(self.late_us, late_us)
-        if self.paced_us == 0:
-            self.paced_us = now_us
-        if now_us - self.paced_us >= PACE_US:
-            self._set_pace(now_us - self.paced_us)
-            self.paced_us = now_us
-        self.engine.kick()
-
-    def _set_pace(self, elapsed_us: int) -> None:
-        network = self.transport.counters()
-        counts = self.frontier.counters()
-        signals = Signals(network.get("kernel_drops", 0), network.get("congested", 0),
-                          counts["stalled"] - counts["late"], self.late_us, self._busy_clock())
-        self.late_us = 0
-        self.pace.tick(elapsed_us, signals, self.frontier.rtt_histogram())
-        self.apply_pace()
-
-    def totals(self) -> dict[str, int]:
-        """All counters of this pass, so far."""
-        core = self.core.counters()
-        totals = self.frontier.counters()
-        totals["sent"] = core["sent_queries"]
-        totals["filtered_reflected"] = core["drop_own_id"]      # the core drops what carries our id
-        totals["kernel_drops"] = self.transport.counters().get("kernel_drops", 0)
-        for name in NOT_IN_THE_FRONTIER:
-            totals[name] += self._before.get(name, 0)
-        return totals
-
-
 class Crawl:
     """One crawl: `await run()` once; `stop()` ends it early with what was found.
 
-    `sink` takes the rows (without one they are only counted); `on_progress` is called twice a second. With `samples`
-    it is a harvest: each node is asked for samples of its infohashes once, where the keeper's ledger allows. `saver`
-    keeps what is needed to go on after a crash; `saved` is where an earlier attempt left off. `disk_used` tells the
-    bytes that the results take. With `keeps_contacts` the last `frontier` outlives the run.
+    `sink` takes the rows (without one they are only counted), `edges` those of who names whom; `on_progress` is called
+    twice a second. With `samples` it is a harvest: each node is asked for samples of its infohashes once, where the
+    keeper's ledger allows. `saver` keeps what is needed to go on after a crash; `saved` is where an earlier attempt
+    left off. `disk_used` tells the bytes that the results take. With `keeps_contacts` the last `frontier` outlives the
+    run.
     """
 
     def __init__(self, config: CrawlConfig, sink: Sink | None = None, *, samples: SampleKeeper | None = None,
+                 edges: Sink | None = None,
                  on_progress: Callable[[Progress], None] | None = None, saver: Saver | None = None,
                  saved: Saved | None = None, disk_used: Callable[[], int] = lambda: 0,
                  keeps_contacts: bool = False, clock: Callable[[], int] = monotonic_us,
@@ -185,6 +90,7 @@ class Crawl:
         self._disk_used = disk_used
         self._keeps_contacts = keeps_contacts
         self._sink = sink or NullSink()
+        self._edges = edges or NullSink()
         self._samples = samples
         self._on_progress = on_progress
         self._clock = clock
@@ -209,25 +115,27 @@ class Crawl:
     async def run(self) -> CrawlResult:
         """Crawl to the end; raises ConfigError (no seed, no socket), PersistError (disk)."""
         self._started_us = self._clock() - int((self._saved.elapsed_s if self._saved else 0) * SECOND_US)
-        seeds = await HostList(self.config.bootstrap)(self.config.family)
-        if not seeds:
-            raise ConfigError(f"no IPv{self.config.family} address for {', '.join(self.config.bootstrap)}")
+        hosts = HostList(self.config.bootstrap)
+        seeds: dict[int, bytes] = {family: b"".join(await hosts(family)) for family in self.config.families}
+        if not any(seeds.values()):
+            families = " or ".join(f"IPv{family}" for family in seeds)
+            raise ConfigError(f"no {families} address for {', '.join(self.config.bootstrap)}")
         with ThreadPoolExecutor(1, thread_name_prefix="crawl-writer", initializer=step_back) as writer:
             try:
-                await self._run_passes(b"".join(seeds), writer)
+                await self._run_passes(seeds, writer)
                 await asyncio.gather(*self._writes)
             finally:
                 await asyncio.get_running_loop().run_in_executor(writer, self._close_sinks)
         return self._summarize()
 
     def _close_sinks(self) -> None:
-        try:
-            self._sink.close()
-        finally:
+        with ExitStack() as stack:          # each is closed, whatever becomes of the others
+            stack.callback(self._edges.close)
             if self._samples is not None:
-                self._samples.close()
+                stack.callback(self._samples.close)
+            self._sink.close()
 
-    async def _run_passes(self, seeds: bytes, writer: ThreadPoolExecutor) -> None:
+    async def _run_passes(self, seeds: Mapping[int, bytes], writer: ThreadPoolExecutor) -> None:
         previous = None
         for number in range(self.config.passes):
             if self.is_stopped and number:
@@ -247,19 +155,20 @@ class Crawl:
             await self._in_thread(writer, previous.forget_all)
             previous = previous.previous
 
-    async def _run_pass(self, number: int, frontier: Frontier, before: Mapping[str, int], seeds: bytes,
-                        writer: ThreadPoolExecutor) -> None:
+    async def _run_pass(self, number: int, frontier: Frontier, before: Mapping[str, int],
+                        seeds: Mapping[int, bytes], writer: ThreadPoolExecutor) -> None:
         current = Pass(self.config, number, frontier, before, self._clock, self._busy_clock, self._open_transport)
         self._pass = current
         try:
-            frontier.offer(seeds, self.config.family)
+            for family, packed in seeds.items():
+                frontier.offer(packed, family)
             await self._in_thread(writer, frontier.make_ready)
-            current.engine.start()
+            current.start()
             await self._drive(current, writer)
         finally:
             self._passes.append(current.totals())
             self._pass = None
-            current.engine.close()
+            current.close()
 
     async def _in_thread(self, writer: ThreadPoolExecutor, task: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(writer, task, *arguments)
@@ -277,7 +186,8 @@ class Crawl:
                 self._samples.tend(now_us)
             current.frontier.give_up_crowded(now_us, int(self.config.crowd_wait_s * SECOND_US))
             self._reap()
-            waiting = max(current.frontier.rows_waiting(), current.frontier.samples_waiting())
+            waiting = max(current.frontier.rows_waiting(), current.frontier.samples_waiting(),
+                          current.frontier.edges_waiting())
             is_due = waiting >= BLOCK_ROWS or now_us - self._taken_us >= BLOCK_US
             if is_due and len(self._writes) < WRITES_AHEAD:
                 self._take_rows(current.frontier, writer, now_us)
@@ -298,7 +208,7 @@ class Crawl:
     def _save(self, current: Pass, writer: ThreadPoolExecutor, now_us: int) -> None:
         if self._saver is None or len(self._writes) >= WRITES_AHEAD:
             return
-        if self._saver.tick(current.frontier, self.config.family, now_us, self._submitter(writer)):
+        if self._saver.tick(current.frontier, self.config.families, now_us, self._submitter(writer)):
             self._take_rows(current.frontier, writer, now_us)
             self._finish_saving(current, writer, now_us, False)
 
@@ -306,7 +216,7 @@ class Crawl:
         assert self._saver is not None
         answered, elapsed_s = self.totals("answered")[0], (now_us - self._started_us) / SECOND_US
         values = {"answered": answered, "elapsed_s": elapsed_s, "pass": {"totals": current.totals()}}
-        self._saver.finish(current.frontier, self.config.family, now_us, values, is_pass_done,
+        self._saver.finish(current.frontier, self.config.families, now_us, values, is_pass_done,
                            self._submitter(writer))
 
     def _submitter(self, writer: ThreadPoolExecutor) -> Callable[..., None]:
@@ -332,13 +242,14 @@ class Crawl:
 
     def _take_rows(self, frontier: Frontier, writer: ThreadPoolExecutor, now_us: int) -> None:
         self._taken_us = now_us
-        blocks = frontier.take_found(), frontier.take_samples() if self._samples is not None else b""
+        blocks = frontier.take_found(), frontier.take_samples(), frontier.take_edges()
         if self._saver is not None:
             self._saver.keep_rows(blocks[0])
         self._submitter(writer)(self._write, *blocks, now_us)
 
-    def _write(self, found: bytes, samples: bytes, now_us: int) -> None:
+    def _write(self, found: bytes, samples: bytes, edges: bytes, now_us: int) -> None:
         self._sink.write(found, now_us)
+        self._edges.write(edges, now_us)
         if self._samples is not None:
             self._samples.write(samples, now_us)
 
@@ -378,7 +289,20 @@ class Crawl:
             zone=str(zone) if zone.bits else None, passes=self.config.passes, seed=self.config.seed,
             renamed=self.totals("renamed")[0], retries=self.totals("retries")[0],
             found_twice=self.totals("found_before")[0], not_asked=self.totals("not_asked")[0],
-            longest_pause_ms=self._longest_late_us / 1000, **({} if reason else recall_fields(found, self.sightings)))
+            longest_pause_ms=self._longest_late_us / 1000, edges=self.totals("edges")[0],
+            edges_dropped=self.totals("edges_dropped")[0], families=self._by_family(),
+            **({} if reason else recall_fields(found, self.sightings)))
+
+    def _by_family(self) -> dict[str, dict[str, int]]:
+        """What each family has come to, where both are crawled."""
+        if len(self.config.families) == 1:
+            return {}
+        counted = {}
+        for name in ("found", "contacts", "sent", "answered"):
+            each = [(counts[name], counts[f"{name}_v6"]) for counts in self._passes] or [(0, 0)]
+            counted[name] = max(each) if name == "contacts" else tuple(map(sum, zip(*each, strict=True)))
+        return {"ipv4": {name: both - v6 for name, (both, v6) in counted.items()},
+                "ipv6": {name: v6 for name, (_, v6) in counted.items()}}
 
     def _outcome(self) -> tuple[int, dict[str, int]]:
         """Answers, and what was not counted by reason."""

@@ -19,6 +19,7 @@ from fastdht.config import SECOND_US
 from fastdht.crawl.checkpoint import Saved, Saver, is_sound
 from fastdht.crawl.crawler import Crawl
 from fastdht.crawl.layout import checkpoint_folder, checkpoints, commit_entry, read_entry
+from fastdht.crawl.packed import EDGES
 from fastdht.crawl.plan import Plan, new_id
 from fastdht.crawl.records import Progress
 from fastdht.crawl.sinks import DirectorySink
@@ -63,12 +64,14 @@ class ZoneRun:
             return entry
         sink = DirectorySink(self._directory, self._plan.format_, zone=self.zone.folder, attempt=self._attempt,
                              part_us=0)
+        edges = DirectorySink(self._directory, self._plan.format_, table=EDGES, zone=self.zone.folder,
+                              attempt=self._attempt, part_us=0) if self._plan.config.edges else None
         folder = checkpoint_folder(self._directory, self.zone)
         saved = find_saved(self._directory, self.zone, self._plan.config_hash)
         saver = Saver(folder, self._attempt, self._plan.config_hash, sink,
-                      int(self._plan.checkpoint_s * SECOND_US), saved)
+                      int(self._plan.checkpoint_s * SECOND_US), saved, edges)
         self._crawl = Crawl(self._plan.config_of(self.zone), sink, on_progress=self._on_progress, saver=saver,
-                            saved=saved, disk_used=self._disk_used)
+                            saved=saved, disk_used=self._disk_used, edges=edges)
         watcher = asyncio.create_task(self._watch_for_stop())
         try:
             with stopped_by_signals(self.stop):
@@ -76,7 +79,8 @@ class ZoneRun:
         finally:
             watcher.cancel()
         entry = {"zone": str(self.zone), "attempt": self._attempt, "config_hash": self._plan.config_hash,
-                 "complete": result.complete, "parts": saver.parts, "result": result.as_dict()}
+                 "complete": result.complete, "parts": saver.parts, "edge_parts": saver.edge_parts,
+                 "result": result.as_dict()}
         if not result.complete:
             return entry
         if not commit_entry(self._directory, self.zone, entry):

@@ -3,6 +3,7 @@
   crawl.json                            what was wanted, and the state: running, partial, complete or failed
   manifest/zone=ab.json                 a zone that was crawled to its end: its parts and its summary
   parts/nodes/zone=ab/part-ATTEMPT-N.parquet
+  parts/edges/zone=ab/part-ATTEMPT-N.parquet     with --edges
   checkpoint/zone=ab/ATTEMPT.json       how far an attempt at a zone has come, and the parts it has closed
   checkpoint/zone=ab/ATTEMPT-N.frontier
   exclude.txt                           the opt-out list, when there is one
@@ -30,8 +31,11 @@ EXCLUDE = "exclude.txt"
 SUFFIXES = tuple(f".{name}" for name in FORMATS)
 
 
-def parts_folder(directory: Path, zone: Zone) -> Path:
-    return directory / "parts" / "nodes" / zone.folder
+PART_KEYS = {"nodes": "parts", "edges": "edge_parts"}     # table → where the manifest and checkpoints name its parts
+
+
+def parts_folder(directory: Path, zone: Zone, table: str = "nodes") -> Path:
+    return directory / "parts" / table / zone.folder
 
 
 def checkpoint_folder(directory: Path, zone: Zone) -> Path:
@@ -98,29 +102,29 @@ def checkpoints(directory: Path, zone: Zone, config_hash: str) -> list[dict[str,
     return sorted(found, key=lambda values: (len(values["passes"]), values["answered"]), reverse=True)
 
 
-def node_parts(directory: Path) -> list[Path]:
-    """The parts that hold the nodes of a crawl, each node once; raises PersistError when one is missing."""
+def node_parts(directory: Path, table: str = "nodes") -> list[Path]:
+    """The parts that hold the nodes of a crawl, each once, or its edges; raises PersistError when one is missing."""
     note = read_json(directory / NOTE)
     if note is None or note.get("layout") != LAYOUT:
-        return [path for path in sorted((directory / "parts" / "nodes").glob("part-*.*")) if path.suffix in SUFFIXES]
+        return [path for path in sorted((directory / "parts" / table).glob("part-*.*")) if path.suffix in SUFFIXES]
     paths = []
     for zone in zones_of(note):
-        folder = parts_folder(directory, zone)
-        paths += [folder / name for name in zone_parts(directory, zone, str(note.get("config_hash")))]
+        folder = parts_folder(directory, zone, table)
+        paths += [folder / name for name in zone_parts(directory, zone, str(note.get("config_hash")), table)]
     if missing := [path for path in paths if not path.exists()]:
         raise PersistError(f"{missing[0]} is missing, though the manifest names it")
     return paths
 
 
-def zone_parts(directory: Path, zone: Zone, config_hash: str) -> list[str]:
+def zone_parts(directory: Path, zone: Zone, config_hash: str, table: str = "nodes") -> list[str]:
     """Names of the parts of a zone: those of its entry, or else of the attempt that has come farthest."""
     entry = read_entry(directory, zone)
     if entry is not None:
-        return list(entry["parts"])
+        return list(entry.get(PART_KEYS[table], []))
     for checkpoint in checkpoints(directory, zone, config_hash):
-        return list(checkpoint["parts"])
+        return list(checkpoint.get(PART_KEYS[table], []))
     attempts: dict[str, list[str]] = {}
-    for path in sorted(parts_folder(directory, zone).glob("part-*-*.*")):
+    for path in sorted(parts_folder(directory, zone, table).glob("part-*-*.*")):
         if path.suffix in SUFFIXES:
             attempts.setdefault(path.name.split("-")[1], []).append(path.name)
     return max(attempts.values(), key=len, default=[])

@@ -1,7 +1,8 @@
 """Joins crawls into one table: a database, or a directory of parts. Rate class: command.
 
 Schema 1. `nodes`: one row per (ip, port, id), with the columns of the parts and `crawl`, the id of the first of the
-given crawls that found it. `crawls`: one row per crawl. `meta`: `schema`, this number, raised when a reader must know.
+given crawls that found it. `edges`, likewise: one row per (from_id, to_id), but in a directory one per answer that
+showed it. `crawls`: one row per crawl. `meta`: `schema`, this number, raised when a reader must know.
 The result is written under a temporary name and renamed when whole.
 """
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from fastdht.crawl.layout import (
     LAYOUT,
     NOTE,
+    PART_KEYS,
     SUFFIXES,
     SUMMARY,
     node_parts,
@@ -26,7 +28,7 @@ from fastdht.crawl.layout import (
     zones_of,
 )
 from fastdht.crawl.plan import new_id
-from fastdht.crawl.records import NODE_COLUMNS, Column
+from fastdht.crawl.records import EDGE_COLUMNS, NODE_COLUMNS, Column
 from fastdht.crawl.sinks import prepare_directory, refusal, temporary, write_json
 from fastdht.crawl.tables import TableSink
 from fastdht.errors import ConfigError, PersistError
@@ -35,7 +37,10 @@ SCHEMA = 1
 BATCH = 50_000
 SQLITE_KINDS = {"string": "TEXT", "uint16": "INTEGER", "uint32": "INTEGER", "bool": "INTEGER"}
 DUCKDB_KINDS = {"string": "VARCHAR", "uint16": "USMALLINT", "uint32": "UINTEGER", "bool": "BOOLEAN"}
-MERGED_COLUMNS = (*NODE_COLUMNS, Column("crawl", "string", "id of the crawl that found it"))
+BY_CRAWL = Column("crawl", "string", "id of the crawl that found it")
+MERGED_COLUMNS = (*NODE_COLUMNS, BY_CRAWL)
+MERGED_EDGES = (*EDGE_COLUMNS, BY_CRAWL)
+TABLES = {"nodes": NODE_COLUMNS, "edges": EDGE_COLUMNS}
 CRAWL_COLUMNS = (Column("id", "string", "UUID"), Column("directory", "string", "where it was read from"),
                  Column("state", "string", "running, partial, complete or failed"),
                  Column("reason", "string", "why it is not complete"), Column("version", "string", "of fastdht"),
@@ -67,10 +72,11 @@ def remove_ignored(directory: Path, note: dict[str, Any]) -> list[Path]:
         entry = read_entry(directory, zone)
         if entry is None:
             continue
-        for path in parts_folder(directory, zone).glob("part-*"):
-            if path.name not in entry["parts"]:
-                path.unlink(missing_ok=True)
-                removed.append(path)
+        for table, key in PART_KEYS.items():
+            for path in parts_folder(directory, zone, table).glob("part-*"):
+                if path.name not in entry.get(key, ()):
+                    path.unlink(missing_ok=True)
+                    removed.append(path)
     return removed
 
 
@@ -94,12 +100,13 @@ def write_sqlite(sources: list[tuple[Path, dict[str, Any]]], path: Path) -> int:
         database = sqlite3.connect(path)
         database.execute("PRAGMA journal_mode = OFF")       # whole or absent: the file is renamed when it is done
         create_tables(database, SQLITE_KINDS, " WITHOUT ROWID")
-        places = ", ".join("?" * len(MERGED_COLUMNS))
-        for directory, note in sources:
-            name = crawl_id(note)
-            for rows in read_rows(node_parts(directory)):
-                values = ([row[column.name] for column in NODE_COLUMNS] + [name] for row in rows)
-                database.executemany(f"INSERT OR IGNORE INTO nodes VALUES ({places})", values)
+        for table, columns in TABLES.items():
+            places = ", ".join("?" * (len(columns) + 1))
+            for directory, note in sources:
+                name = crawl_id(note)
+                for rows in read_rows(node_parts(directory, table), columns):
+                    values = ([row[column.name] for column in columns] + [name] for row in rows)
+                    database.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", values)
         count: int = database.execute("SELECT count(*) FROM nodes").fetchone()[0]
         describe(database, sources)
         database.commit()
@@ -114,16 +121,12 @@ def write_duckdb(sources: list[tuple[Path, dict[str, Any]]], path: Path) -> int:
         import duckdb
     except ImportError:
         raise PersistError(f"{path.stem}.duckdb needs duckdb: pip install 'fastdht[duckdb]'") from None
-    names = ", ".join(column.name for column in NODE_COLUMNS)
-    kinds = {column.name: DUCKDB_KINDS[column.kind] for column in NODE_COLUMNS}
     try:
         with duckdb.connect(str(path)) as database:
             create_tables(database, DUCKDB_KINDS, "")
-            for directory, note in sources:
-                for part in node_parts(directory):
-                    source = "read_parquet($1)" if part.suffix == ".parquet" else f"read_json($1, columns = {kinds})"
-                    database.execute(f"INSERT OR IGNORE INTO nodes SELECT {names}, $2 FROM {source}",
-                                     [str(part), crawl_id(note)])
+            for table in TABLES:
+                for directory, note in sources:
+                    copy_parts(database, table, node_parts(directory, table), crawl_id(note))
             describe(database, sources)
             count = database.execute("SELECT count(*) FROM nodes").fetchone()
     except duckdb.Error as error:
@@ -131,10 +134,20 @@ def write_duckdb(sources: list[tuple[Path, dict[str, Any]]], path: Path) -> int:
     return int(count[0]) if count else 0
 
 
+def copy_parts(database: Any, table: str, parts: Iterable[Path], crawl: str) -> None:
+    names = ", ".join(column.name for column in TABLES[table])
+    kinds = {column.name: DUCKDB_KINDS[column.kind] for column in TABLES[table]}
+    for part in parts:
+        source = "read_parquet($1)" if part.suffix == ".parquet" else f"read_json($1, columns = {kinds})"
+        database.execute(f"INSERT OR IGNORE INTO {table} SELECT {names}, $2 FROM {source}", [str(part), crawl])
+
+
 def create_tables(database: Any, kinds: dict[str, str], ending: str) -> None:
     nodes = ", ".join(f"{column.name} {kinds[column.kind]}" for column in MERGED_COLUMNS)
+    edges = ", ".join(f"{column.name} {kinds[column.kind]}" for column in MERGED_EDGES)
     crawls = ", ".join(f"{column.name} {kinds[column.kind]}" for column in CRAWL_COLUMNS)
     database.execute(f"CREATE TABLE nodes ({nodes}, PRIMARY KEY (ip, port, id)){ending}")
+    database.execute(f"CREATE TABLE edges ({edges}, PRIMARY KEY (from_id, to_id)){ending}")
     database.execute(f"CREATE TABLE crawls ({crawls})")
     database.execute(f"CREATE TABLE meta (name {kinds['string']}, value {kinds['string']})")
 
@@ -167,6 +180,7 @@ def write_directory(sources: list[tuple[Path, dict[str, Any]]], out: Path) -> in
                     count += 1
                     sink.add({**row, "crawl": name})
     sink.close()
+    copy_edges(sources, out, kind)
     summaries = [read_json(directory / SUMMARY) or {} for directory, _ in sources]
     states = {str(note.get("state")) for _, note in sources}
     write_json(out / SUMMARY, {
@@ -180,6 +194,17 @@ def write_directory(sources: list[tuple[Path, dict[str, Any]]], out: Path) -> in
     return count
 
 
+def copy_edges(sources: list[tuple[Path, dict[str, Any]]], out: Path, kind: str) -> None:
+    for directory, note in sources:
+        parts = node_parts(directory, "edges")
+        if parts:
+            sink = TableSink(out, "edges", MERGED_EDGES, kind)
+            for rows in read_rows(parts, EDGE_COLUMNS):
+                for row in rows:
+                    sink.add({**row, "crawl": crawl_id(note)})
+            sink.close()
+
+
 def common_zone(summaries: list[dict[str, Any]]) -> str | None:
     zones = {each.get("zone") for each in summaries}
     return zones.pop() if len(zones) == 1 else None
@@ -189,32 +214,33 @@ def crawl_id(note: dict[str, Any]) -> str:
     return str(note.get("id", ""))
 
 
-def read_rows(parts: Iterable[Path]) -> Iterator[list[dict[str, Any]]]:
+def read_rows(parts: Iterable[Path],
+              columns: tuple[Column, ...] = NODE_COLUMNS) -> Iterator[list[dict[str, Any]]]:
     """Rows as dictionaries, some thousands at a time. Raises PersistError for a file that is no part."""
     for path in parts:
         assert path.suffix in SUFFIXES
-        yield from read_parquet_rows(path) if path.suffix == ".parquet" else read_json_rows(path)
+        yield from read_parquet_rows(path, columns) if path.suffix == ".parquet" else read_json_rows(path, columns)
 
 
-def read_parquet_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
+def read_parquet_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[list[dict[str, Any]]]:
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise PersistError(f"{path} is Parquet: install pyarrow (pip install 'fastdht[crawl]') to read it") from None
     try:
-        names = [column.name for column in NODE_COLUMNS]
+        names = [column.name for column in columns]
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches(BATCH, columns=names):
             yield batch.to_pylist()
     except (pyarrow.ArrowException, KeyError) as error:
         raise PersistError(f"{path} cannot be read: {error}") from None
 
 
-def read_json_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
+def read_json_rows(path: Path, columns: tuple[Column, ...]) -> Iterator[list[dict[str, Any]]]:
     with path.open(encoding="utf-8") as file:
         while lines := file.readlines(BATCH * 150):
             try:
                 rows = [json.loads(line) for line in lines]
-                yield [{column.name: row[column.name] for column in NODE_COLUMNS} for row in rows]
+                yield [{column.name: row[column.name] for column in columns} for row in rows]
             except (ValueError, KeyError, TypeError) as error:
-                raise PersistError(f"{path} is not JSON lines of nodes: {error!r}") from None
+                raise PersistError(f"{path} is not JSON lines of such rows: {error!r}") from None

@@ -1,6 +1,7 @@
 """Tables whose rows compiled code packs: what a sink must know of each. Rate class: second.
 
-Packed rows become columns or lines without an object per row; `_ext/rows` and `_ext/samples` have the layouts.
+Packed rows become columns or lines without an object per row; `_ext/rows`, `_ext/samples` and `_ext/edges` have the
+layouts.
 """
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fastdht._ext import rows, samples
-from fastdht.crawl.records import NODE_COLUMNS, SAMPLE_COLUMNS, Column
+from fastdht._ext import edges, rows, samples
+from fastdht.crawl.records import EDGE_COLUMNS, NODE_COLUMNS, SAMPLE_COLUMNS, Column
 
 if TYPE_CHECKING:
     import pyarrow
@@ -74,7 +75,13 @@ def sample_columns(block: bytes) -> list[Any]:
             numbers("uint32", nums, count), numbers("uint32", intervals, count), numbers("uint32", times, count)]
 
 
+def edge_columns(block: bytes) -> list[Any]:
+    offsets, sources, targets = edges.id_columns(block)
+    return [text(offsets, sources), text(offsets, targets)]
+
+
 NODES = PackedTable("nodes", NODE_COLUMNS, rows.ROW_SIZE, rows.json_lines, node_columns, frozenset({"v"}),
                     frozenset({"id", "port", "status", "v", "bep42"}), ["status", "v"])
 SAMPLES = PackedTable("samples", SAMPLE_COLUMNS, samples.ROW_SIZE, samples.json_lines, sample_columns,
                       plain=frozenset({"info_hash"}), repeated=["ip", "port", "num", "interval", "t"])
+EDGES = PackedTable("edges", EDGE_COLUMNS, edges.ROW_SIZE, edges.json_lines, edge_columns)

@@ -17,7 +17,7 @@ from fastdht.types import Endpoint
 
 CHECKPOINT_S = 30.0
 # How fast, how long and from where: a crawl that goes on with other values of these is still the same crawl.
-MANNER = ("rate", "max_in_flight", "bind", "time_s", "max_nodes", "max_disk", "per_ip_rate", "per_ip_burst")
+MANNER = ("rate", "max_in_flight", "bind", "bind6", "time_s", "max_nodes", "max_disk", "per_ip_rate", "per_ip_burst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Plan:
     def config_hash(self) -> str:
         """Equal for crawls whose zones may stand in one manifest."""
         values = {name: value for name, value in as_plain(self.config).items() if name not in MANNER}
-        text = json.dumps([values, self.zones, self.format_, sorted(self.exclude)], sort_keys=True)
+        text = json.dumps([values, self.config.families, self.zones, self.format_, sorted(self.exclude)],
+                          sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -61,15 +62,22 @@ def from_note(note: Mapping[str, Any], exclude: tuple[Range, ...]) -> Plan:
     """The plan that crawl.json describes. Raises ConfigError."""
     try:
         given = dict(note["config"])
-        host, _, port = given["bind"].rpartition(":")
-        given.update(bind=Endpoint(host.strip("[]"), int(port)), zone=Zone.parse(given["zone"]), blocklist=None,
-                     bootstrap=tuple(given["bootstrap"]), allow_net=tuple(given["allow_net"]))
+        second = given.get("bind6")
+        given.update(bind=read_bind(given["bind"]), bind6=read_bind(second) if second else None, blocklist=None,
+                     zone=Zone.parse(given["zone"]), bootstrap=tuple(given["bootstrap"]),
+                     allow_net=tuple(given["allow_net"]))
         plan = Plan(CrawlConfig(**given), note["format"], note["zones"], exclude, note["checkpoint_s"])
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"crawl.json does not say how to go on: {error!r}") from None
     if plan.config_hash != note["config_hash"]:
         raise ConfigError("crawl.json, or the opt-out list beside it, is not what this crawl began with")
     return plan
+
+
+def read_bind(text: str) -> Endpoint:
+    """As str(Endpoint) wrote it; unlike a remote one's, the port may be 0."""
+    host, _, port = text.rpartition(":")
+    return Endpoint(host.strip("[]"), int(port))
 
 
 def new_id() -> str:

@@ -33,6 +33,11 @@ NODE_COLUMNS = (
     Column("bep42", "bool", "whether BEP 42 accepts the id at this address"),
 )
 
+EDGE_COLUMNS = (
+    Column("from_id", "string", "of the node that answered: the first 16 hexadecimal digits of its id"),
+    Column("to_id", "string", "of a contact that its answer named, likewise"),
+)
+
 SAMPLE_COLUMNS = (
     Column("info_hash", "string", "40 hexadecimal digits"),
     Column("ip", "string", "of the node that showed it"),
@@ -89,7 +94,7 @@ METADATA_COLUMNS = (
 
 
 SUMMED = ("found", "contacts", "sent", "answered", "timeouts", "kernel_drops", "renamed", "retries", "found_twice",
-          "not_asked", "elapsed_s")     # over the zones of a crawl
+          "not_asked", "edges", "edges_dropped", "elapsed_s")     # over the zones of a crawl
 
 COHORT_COLUMNS = (
     Column("ip", "string", "address when it was chosen"),
@@ -185,6 +190,9 @@ class CrawlResult:
     found_twice: int = 0        # nodes that both of two passes found: the overlap of a capture-recapture estimate
     not_asked: int = 0          # questions given up at the end: their addresses had too many contacts for their pace
     longest_pause_ms: float = 0.0   # the event loop's worst delay
+    edges: int = 0              # rows of who names whom
+    edges_dropped: int = 0      # for want of room
+    families: dict[str, dict[str, int]] = field(default_factory=dict)  # found, contacts, sent, answered where both are
     reachable_estimate: float | None = None     # nodes that a perfect crawl would list; None: too little was seen
     recall_estimate: float | None = None        # found / reachable_estimate, with its 95 % interval
     recall_low: float | None = None
@@ -237,13 +245,17 @@ def combine(results: Sequence[CrawlResult], reason: str = "", workers: int = 1) 
     """The results of several zones, crawled so many at a time, as one; `reason` is why not all were crawled."""
     totals: dict[str, Any] = {name: sum(getattr(each, name) for each in results) for name in SUMMED}
     filtered: Counter[str] = Counter()
+    families: dict[str, Counter[str]] = {}
     for each in results:
         filtered.update(each.filtered)
+        for name, counts in each.families.items():
+            families.setdefault(name, Counter()).update(counts)
     totals["elapsed_s"] /= workers
     elapsed = max(totals["elapsed_s"], 1e-6)
     reasons = [each.reason for each in results if each.reason] + [reason] * bool(reason)
     return replace(
         results[0] if results else CrawlResult(0, 0, 0, 0, 0), **totals, filtered=dict(filtered),
+        families={name: dict(counts) for name, counts in families.items()},
         msgs_per_found=totals["sent"] / totals["found"] if totals["found"] else 0.0,
         rpc_per_s=totals["answered"] / elapsed, found_per_s=totals["found"] / elapsed,
         max_packets_per_ip=max((each.max_packets_per_ip for each in results), default=0),

@@ -1,6 +1,7 @@
 """Compares what a crawl wrote with the truth of the network it crawled. Rate class: command.
 
-A found row is a key of 26 bytes: ip (4), port (2) and id (20) in network order, as a truth gives them. Recall is the
+A found row is a key of 26 bytes, or 38 of IPv6: ip (4 or 16), port (2) and id (20) in network order, as a truth gives
+them. Recall is the
 share of the reachable nodes that were found, precision the share of the rows that the truth lists as answering.
 """
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fastdht.crawl.zones import Zone
 from fastdht.errors import PersistError
 
 BATCH_ROWS = 1 << 17
-ID_AT = 6               # of a key
+ID_SIZE = 20            # the end of a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def verify(directory: Path, reachable: AbstractSet[bytes], answering: AbstractSe
     summary = read_summary(directory)
     zone = Zone.parse(summary.get("zone"))
     if zone.bits:
-        reachable = {key for key in reachable if key[ID_AT:] in zone}
-        part_time = {key for key in part_time if key[ID_AT:] in zone}
+        reachable = {key for key in reachable if key[-ID_SIZE:] in zone}
+        part_time = {key for key in part_time if key[-ID_SIZE:] in zone}
     found: set[bytes] = set()
     rows = secure = 0
     for keys, secure_rows in read_nodes(directory):
@@ -124,7 +125,7 @@ def read_lines(path: Path) -> Iterator[tuple[list[bytes], int]]:
 
 
 def pack_keys(ips: Iterable[str], ports: Iterable[int], ids: Iterable[str], path: Path) -> list[bytes]:
-    """Keys of a batch; IPv6 addresses have no place in a truth and get 16 bytes, so that they match nothing."""
+    """Keys of a batch."""
     pack, inet = struct.Struct(">H").pack, socket.inet_aton
     try:
         return [(inet(ip) if ":" not in ip else socket.inet_pton(socket.AF_INET6, ip)) + pack(port) + bytes.fromhex(id_)
