@@ -182,7 +182,7 @@ class CoreConfig:
     @classmethod
     def crawl(cls, family: Literal[4, 6] = 4, **changes: Any) -> Self:
         """The crawl profile: asks at high rate, keeps no table, serves nobody."""
-        return cls(family=family, read_only=True, transactions=131_072, lookups=1, values_per_lookup=1, events=1,
+        return cls(family=family, read_only=True, transactions=131_072, lookups=1, values_per_lookup=1, events=64,
                    stall_us=2 * SECOND_US, timeout_us=10 * SECOND_US, throttle=ThrottleConfig.off(), **changes)
 
     def limits_off(self) -> Self:

@@ -53,10 +53,10 @@ def test_census_among_liars_lists_none_of_them(tmp_path: Path) -> None:
     assert result.filtered["bogon"] > 0
 
 
-def test_fast_census_asks_each_contact_once(tmp_path: Path) -> None:
+def test_fast_census_asks_each_contact_once_and_few_again(tmp_path: Path) -> None:
     with Swarm(3000, 5, profile="easy") as network:
         result, verdict = census(network, tmp_path, depth="fast")
-        assert result.sent <= 1.02 * result.contacts
+        assert result.sent - result.control_asked <= 1.02 * result.contacts     # one in 64, for the estimate of recall
     assert verdict.precision == 1.0
 
 

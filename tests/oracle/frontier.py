@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 FIRST, RETRY, OWN, VERIFY, BUCKET, SILENT, DONE = range(7)
 FAST, STANDARD, EXHAUSTIVE = range(3)
+CONTROL_SHARE = 64
 ENOUGH_INSIDE, MAX_GUIDES, SEED_REPEATS, MAX_NAMED = 64, 512, 3, 300
 
 Question = tuple[bytes, bytes, "bytes | None", int, int]
@@ -178,7 +179,14 @@ class SlowFrontier:
             self.name(endpoint, named_id, node_id)
         self.counts["filtered_too_many"] += max(0, len(nodes) - MAX_NAMED)
         contact.is_repeated = False
+        is_first = contact.stage == FIRST
         contact.stage = self.next_stage(contact, nodes) if self.judge(question[0], contact, node_id) else DONE
+        if is_first and self.depth == FAST and contact.is_found and contact.stage == DONE and self.is_control_due():
+            self.counts["repeats"] += 1
+            contact.stage = OWN
+
+    def is_control_due(self) -> bool:
+        return self.counts["repeats"] * CONTROL_SHARE < self.counts["asked"]
 
     def judge(self, endpoint: bytes, contact: Known, node_id: bytes) -> bool:
         if contact.is_found:

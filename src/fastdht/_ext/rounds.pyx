@@ -40,7 +40,8 @@ cdef int go_round(State state, UdpSocket sock, Inbox inbox, Outbox outbox) noexc
         take_in(state, inbox, now_us)
         advance(state, now_us)
         sock.flush(outbox)          # also when nothing came: there may be room again
-        if received < QUICK or sock.is_blocked or now_us >= until_us or is_due_soon(state, now_us):
+        if (received < QUICK or sock.is_blocked or state.event_count or now_us >= until_us
+                or is_due_soon(state, now_us)):
             return rounds
         received = sock.receive_patiently(inbox)
         now_us = linux.monotonic_us()

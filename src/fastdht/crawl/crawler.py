@@ -23,6 +23,7 @@ from fastdht.crawl.recall import ENOUGH_CONTACTS, MOST_NAMED, Sightings, recall_
 from fastdht.crawl.records import CrawlResult, Progress
 from fastdht.crawl.settings import DEPTHS, CrawlConfig, as_plain
 from fastdht.crawl.sinks import NullSink, Sink
+from fastdht.crawl.watch import Watch
 from fastdht.engine.clock import monotonic_us, thread_busy_us
 from fastdht.engine.names import HostList
 from fastdht.engine.transport import Transport, open_transport
@@ -99,6 +100,7 @@ class Crawl:
         self._passes: list[dict[str, int]] = []
         self._pass: Pass | None = None
         self.frontier: Frontier | None = None       # of the last pass that has ended; empty unless contacts are kept
+        self._watch = Watch(config.rate, clock)
         self._packets_per_ip = 0
         self.sightings: list[Sightings] = []        # of each pass that has ended
         self._longest_late_us = 0
@@ -192,12 +194,16 @@ class Crawl:
             if is_due and len(self._writes) < WRITES_AHEAD:
                 self._take_rows(current.frontier, writer, now_us)
             self._save(current, writer, now_us)
+            self._watch.tend(current, now_us)
             current.tick(now_us, late_us)
             self._report(now_us)
             self._check_limits(now_us)
             last_us = now_us
         await asyncio.gather(*self._writes)
         self._take_rows(current.frontier, writer, self._clock())
+        if not self.is_stopped and (silence := await self._watch.find_silence(current)):
+            self.stop(silence)
+            return          # with the last state that was saved: what has been asked since will be asked again
         if self._saver is not None and not self._is_all_done(current):
             self._finish_saving(current, writer, self._clock(), not self.is_stopped)
 
@@ -206,7 +212,7 @@ class Crawl:
         return current.number + 1 == self.config.passes and not self._reason(*self._outcome())
 
     def _save(self, current: Pass, writer: ThreadPoolExecutor, now_us: int) -> None:
-        if self._saver is None or len(self._writes) >= WRITES_AHEAD:
+        if self._saver is None or len(self._writes) >= WRITES_AHEAD or self._watch.is_silent:
             return
         if self._saver.tick(current.frontier, self.config.families, now_us, self._submitter(writer)):
             self._take_rows(current.frontier, writer, now_us)
@@ -243,6 +249,7 @@ class Crawl:
     def _take_rows(self, frontier: Frontier, writer: ThreadPoolExecutor, now_us: int) -> None:
         self._taken_us = now_us
         blocks = frontier.take_found(), frontier.take_samples(), frontier.take_edges()
+        self._watch.take(blocks[0])
         if self._saver is not None:
             self._saver.keep_rows(blocks[0])
         self._submitter(writer)(self._write, *blocks, now_us)
@@ -268,7 +275,7 @@ class Crawl:
             found=all_found, sent=all_sent, answered=answered, contacts=counts["contacts"], queued=counts["queued"],
             in_flight=counts["in_flight"], rate=(all_sent - sent) / seconds,
             found_rate=(all_found - found) / seconds, kernel_drops=drops,
-            infohashes=infohashes, coverage=coverage))
+            infohashes=infohashes, coverage=coverage, control=self._watch.group.share))
 
     def totals(self, *names: str) -> tuple[int, ...]:
         """Counters of the frontiers of all passes, summed."""
@@ -291,6 +298,7 @@ class Crawl:
             found_twice=self.totals("found_before")[0], not_asked=self.totals("not_asked")[0],
             longest_pause_ms=self._longest_late_us / 1000, edges=self.totals("edges")[0],
             edges_dropped=self.totals("edges_dropped")[0], families=self._by_family(),
+            control_asked=self._watch.group.asked, control_answered=self._watch.group.answered,
             **({} if reason else recall_fields(found, self.sightings)))
 
     def _by_family(self) -> dict[str, dict[str, int]]:

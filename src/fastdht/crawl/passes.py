@@ -16,6 +16,7 @@ from fastdht._ext.frontier import Frontier
 from fastdht._ext.ids import random_id
 from fastdht._ext.ledger import Ledger
 from fastdht.config import SECOND_US, CoreConfig
+from fastdht.crawl.control import Verdict
 from fastdht.crawl.pace import PACE_US, Pace, Signals
 from fastdht.crawl.settings import DEPTHS, CrawlConfig
 from fastdht.engine.engine import Engine
@@ -64,6 +65,8 @@ class CrawlEngine(Engine):
             return
         self.batches += self.transport.run_rounds(self.core, self._inbox)
         now = self.clock()
+        if self.core.has_events():          # of the control group
+            self._settle(now)
         self._drain_refusals(now)
         self._arm(now)
 
@@ -77,7 +80,9 @@ class Pass:
         self.number = number
         self.paced_us = 0
         self.late_us = 0
+        self.control = Verdict.STEADY       # of the control group, since the pace was last set
         self.frontier = frontier
+        self._heard = (0, 0)                # answers, and time-outs when the last of them was seen
         self._before = before
         self._busy_clock = busy_clock
         self.engines: dict[int, Engine] = {}
@@ -136,10 +141,22 @@ class Pass:
     def _set_pace(self, elapsed_us: int) -> None:
         network = self._network("kernel_drops"), self._network("congested")
         counts = self.frontier.counters()
-        signals = Signals(*network, counts["stalled"] - counts["late"], self.late_us, self._busy_clock())
+        signals = Signals(*network, counts["stalled"] - counts["late"], self.late_us, self._busy_clock(), self.control)
         self.late_us = 0
+        self.control = Verdict.STEADY
+        self._hear(counts)
         self.pace.tick(elapsed_us, signals, self.frontier.rtt_histogram())
         self.apply_pace()
+
+    def _hear(self, counts: Mapping[str, int]) -> None:
+        if counts["answered"] > self._heard[0]:
+            self._heard = counts["answered"], counts["timeouts"]
+
+    def count_unheard(self) -> int:
+        """Questions that have timed out since the last answer, to within five a second."""
+        counts = self.frontier.counters()
+        self._hear(counts)
+        return counts["timeouts"] - self._heard[1]
 
     def _network(self, name: str) -> int:
         return sum(engine.transport.counters().get(name, 0) for engine in self.engines.values())

@@ -93,8 +93,9 @@ METADATA_COLUMNS = (
 )
 
 
+# Summed over the zones of a crawl.
 SUMMED = ("found", "contacts", "sent", "answered", "timeouts", "kernel_drops", "renamed", "retries", "found_twice",
-          "not_asked", "edges", "edges_dropped", "elapsed_s")     # over the zones of a crawl
+          "not_asked", "edges", "edges_dropped", "control_asked", "control_answered", "elapsed_s")
 
 COHORT_COLUMNS = (
     Column("ip", "string", "address when it was chosen"),
@@ -193,6 +194,8 @@ class CrawlResult:
     edges: int = 0              # rows of who names whom
     edges_dropped: int = 0      # for want of room
     families: dict[str, dict[str, int]] = field(default_factory=dict)  # found, contacts, sent, answered where both are
+    control_asked: int = 0      # questions to the control group, which `sent` counts too …
+    control_answered: int = 0   # … and its answers, which `answered` does not
     reachable_estimate: float | None = None     # nodes that a perfect crawl would list; None: too little was seen
     recall_estimate: float | None = None        # found / reachable_estimate, with its 95 % interval
     recall_low: float | None = None
