@@ -212,7 +212,7 @@ class Crawl:
         return current.number + 1 == self.config.passes and not self._reason(*self._outcome())
 
     def _save(self, current: Pass, writer: ThreadPoolExecutor, now_us: int) -> None:
-        if self._saver is None or len(self._writes) >= WRITES_AHEAD or self._watch.is_silent:
+        if self._saver is None or len(self._writes) >= WRITES_AHEAD or self._watch.is_in_doubt(current):
             return
         if self._saver.tick(current.frontier, self.config.families, now_us, self._submitter(writer)):
             self._take_rows(current.frontier, writer, now_us)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from fastdht._ext.rows import endpoints
-from fastdht.crawl.control import LEAST_MEMBERS, SIZE, ControlGroup
+from fastdht.crawl.control import LEAST_MEMBERS, SILENT, SIZE, ControlGroup
 from fastdht.crawl.passes import Pass
 from fastdht.engine.engine import Outcome
 
@@ -36,10 +36,10 @@ class Watch:
             self._ask(current, endpoint, now_us)
         current.control = max(current.control, self.group.judge())
 
-    @property
-    def is_silent(self) -> bool:
+    def is_in_doubt(self, current: Pass) -> bool:
+        """Whether what is silent now may be so because of us: no state to keep."""
         share = self.group.share
-        return share is not None and share < 0.5
+        return current.count_unheard() >= DOUBT or (share is not None and share < SILENT)
 
     async def find_silence(self, current: Pass) -> str:
         """Of a pass whose last questions nobody answered: ask every member once; what is wrong, or nothing."""
