@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.sim.sim_kit import table_entries
 
 NET = ("127.0.0.0/8", "::1/128")
 V4_ONLY, V6_ONLY, DUAL = 8, 8, 10
+KNOWN_BY = 6
 CONFIG = CoreConfig(table=TableConfig(one_per_ip=False, bucket_subnet_limit=0, table_subnet_limit=0))      # all of ::1 is one address
 LOOKUP = LookupConfig(subnet_limit=0)
 
@@ -59,12 +61,12 @@ class Town:
                 self.bootstrap = {6 if each.is_ipv6 else 4: str(each) for each in node.endpoints}
             self.nodes.append(node)
         await asyncio.gather(*(node.joined() for node in self.nodes[1:]))
-        while not self.keys((4, 6)) <= self.named():
+        while min(self.named()[key] for key in self.keys((4, 6))) < KNOWN_BY:
             await asyncio.gather(*(look_around(node) for node in self.nodes))
 
-    def named(self) -> set[bytes]:
-        """Whom the tables hold: only those can be found."""
-        return {bytes(entry[1]) + bytes(entry[0]) for node in self.nodes for entry in table_entries(node)}
+    def named(self) -> Counter[bytes]:
+        """How many tables hold each: who is in few may be found by chance only."""
+        return Counter(bytes(entry[1]) + bytes(entry[0]) for node in self.nodes for entry in table_entries(node))
 
     def keys(self, families: tuple[int, ...]) -> set[bytes]:
         return {each.pack() + node_id for node in self.nodes
