@@ -10,6 +10,7 @@ cdef extern from *:
     """
     #if defined(__linux__) && !defined(FASTDHT_PORTABLE)
     #define HAS_BATCHES 1
+    #include <sys/epoll.h>
     #include <sys/socket.h>
     #include <netinet/in.h>
     #include <linux/errqueue.h>
@@ -19,6 +20,10 @@ cdef extern from *:
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
         return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    }
+    static inline int watch_descriptor(int poller, int fd, uint32_t events) {
+        struct epoll_event event = {.events = events, .data = {.fd = fd}};
+        return epoll_ctl(poller, events ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &event);
     }
     #ifndef SO_MEMINFO
     #define SO_MEMINFO 55
@@ -57,6 +62,9 @@ cdef extern from *:
     struct in6_pktinfo { struct in6_addr ipi6_addr; unsigned int ipi6_ifindex; };
     struct sock_extended_err { uint32_t ee_errno; uint8_t ee_origin; };
     static inline int64_t monotonic_us(void) { return 0; }
+    static inline int watch_descriptor(int poller, int fd, uint32_t events) {
+        (void)poller; (void)fd; (void)events; return -1;
+    }
     static int recvmmsg(int fd, struct mmsghdr *h, unsigned int n, int f, void *t) {
         (void)fd; (void)h; (void)n; (void)f; (void)t; return -1;
     }
@@ -107,6 +115,7 @@ cdef extern from *:
     """
     int HAS_BATCHES
     int64_t monotonic_us() nogil        # what engine.clock calls so
+    int watch_descriptor(int poller, int fd, uint32_t events) nogil     # events 0: no longer; -1 and errno if refused
 
     int AF_INET, AF_INET6, SOL_SOCKET, IPPROTO_IP, IPPROTO_IPV6
     int SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_RXQ_OVFL, SO_MEMINFO

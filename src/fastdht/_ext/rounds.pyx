@@ -21,7 +21,10 @@ PATIENCE_US = PATIENCE
 
 
 def run_rounds(Core core not None, UdpSocket sock not None, Inbox inbox not None) -> int:
-    """Receive, ask and send until nothing more comes quickly; how many batches there were. `core` has a frontier."""
+    """Receive, ask and send until nothing more comes quickly; how many batches there were. `core` has a frontier.
+
+    OSError when the event loop can no longer watch the socket.
+    """
     cdef State state = core.state
     cdef Outbox outbox = core.outbox
     cdef int rounds
@@ -29,6 +32,7 @@ def run_rounds(Core core not None, UdpSocket sock not None, Inbox inbox not None
         raise ValueError("the core has no frontier: its events need Python after each batch")
     with nogil:
         rounds = go_round(state, sock, inbox, outbox)
+    sock.give_back()
     return rounds
 
 
@@ -43,6 +47,7 @@ cdef int go_round(State state, UdpSocket sock, Inbox inbox, Outbox outbox) noexc
         if (received < QUICK or sock.is_blocked or state.event_count or now_us >= until_us
                 or is_due_soon(state, now_us)):
             return rounds
+        sock.take_over()
         received = sock.receive_patiently(inbox)
         now_us = linux.monotonic_us()
 

@@ -12,11 +12,11 @@ from fastdht._ext.addresses cimport (
 from fastdht._ext.ids cimport ID_SIZE, is_secure_id
 
 ROW_SIZE = sizeof(FoundRow)
-STATUS_NAMES = ("ok", "renamed")
 
 cdef enum:
     MAX_ADDRESS_TEXT = 40       # 39 characters, rounded up
     MAX_LINE = 256              # of JSON: 196 at most
+    MAX_STATUS = 8              # "renamed"
 
 cdef const char* HEX = "0123456789abcdef"
 
@@ -164,7 +164,11 @@ cdef uint32_t write_text(char* out, const char* text) noexcept nogil:
     return size
 
 
-cdef uint32_t write_line(char* out, const FoundRow* row, const char* status) noexcept nogil:
+cdef inline const char* status_name(const FoundRow* row) noexcept nogil:
+    return b"ok" if row.status == ROW_OK else b"renamed"
+
+
+cdef uint32_t write_line(char* out, const FoundRow* row) noexcept nogil:
     cdef uint32_t size = write_text(out, b'{"ip":"')
     cdef Endpoint endpoint
     load_endpoint(row, &endpoint)
@@ -174,7 +178,7 @@ cdef uint32_t write_line(char* out, const FoundRow* row, const char* status) noe
     size += write_text(out + size, b',"id":"')
     size += write_hex(out + size, row.id, ID_SIZE)
     size += write_text(out + size, b'","status":"')
-    size += write_text(out + size, status)
+    size += write_text(out + size, status_name(row))
     size += write_text(out + size, b'","rtt_us":')
     size += write_number(out + size, row.rtt_us)
     size += write_text(out + size, b',"v":')
@@ -230,6 +234,23 @@ def id_column(block: bytes) -> tuple[bytes, bytes]:
     return offsets, text
 
 
+def status_column(block: bytes) -> tuple[bytes, bytes]:
+    """The statuses as words, ok or renamed: offsets (int32, one more than rows) and characters."""
+    cdef Py_ssize_t count = count_rows(block), i
+    cdef const FoundRow* rows = <const FoundRow*>PyBytes_AS_STRING(block)
+    cdef bytes offsets = PyBytes_FromStringAndSize(NULL, (count + 1) * 4)
+    cdef bytes text = PyBytes_FromStringAndSize(NULL, count * MAX_STATUS)
+    cdef uint32_t* offset = <uint32_t*>PyBytes_AS_STRING(offsets)
+    cdef char* out = PyBytes_AS_STRING(text)
+    cdef uint32_t size = 0
+    with nogil:
+        for i in range(count):
+            offset[i] = size
+            size += write_text(out + size, status_name(&rows[i]))
+        offset[count] = size
+    return offsets, text[:size]
+
+
 def version_column(block: bytes) -> tuple[bytes, bytes, bytes]:
     """`v` as 8 hexadecimal digits: validity bits, offsets and characters; absent where the answer had no 4-byte `v`."""
     cdef Py_ssize_t count = count_rows(block), i
@@ -251,17 +272,15 @@ def version_column(block: bytes) -> tuple[bytes, bytes, bytes]:
     return validity, offsets, text[:size]
 
 
-def number_columns(block: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Ports (uint16), round-trip times in µs (uint32), statuses (int8, index into STATUS_NAMES), BEP 42 bits."""
+def number_columns(block: bytes) -> tuple[bytes, bytes, bytes]:
+    """Ports (uint16), round-trip times in µs (uint32), BEP 42 bits."""
     cdef Py_ssize_t count = count_rows(block), i
     cdef const FoundRow* rows = <const FoundRow*>PyBytes_AS_STRING(block)
     cdef bytes ports = PyBytes_FromStringAndSize(NULL, count * 2)
     cdef bytes rtts = PyBytes_FromStringAndSize(NULL, count * 4)
-    cdef bytes statuses = PyBytes_FromStringAndSize(NULL, count)
     cdef bytes secure = bytes((count + 7) // 8)
     cdef uint16_t* port = <uint16_t*>PyBytes_AS_STRING(ports)
     cdef uint32_t* rtt = <uint32_t*>PyBytes_AS_STRING(rtts)
-    cdef char* status = PyBytes_AS_STRING(statuses)
     cdef uint8_t* bits = <uint8_t*>PyBytes_AS_STRING(secure)
     cdef Endpoint endpoint
     with nogil:
@@ -269,9 +288,8 @@ def number_columns(block: bytes) -> tuple[bytes, bytes, bytes, bytes]:
             load_endpoint(&rows[i], &endpoint)
             port[i] = rows[i].port
             rtt[i] = rows[i].rtt_us
-            status[i] = <char>rows[i].status
             bits[i >> 3] |= <uint8_t>is_secure_id(rows[i].id, &endpoint) << (i & 7)
-    return ports, rtts, statuses, secure
+    return ports, rtts, secure
 
 
 def endpoints(block: bytes, most: int) -> list:
@@ -295,5 +313,5 @@ def json_lines(block: bytes) -> bytes:
     cdef Py_ssize_t size = 0
     with nogil:
         for i in range(count):
-            size += write_line(out + size, &rows[i], b"ok" if rows[i].status == ROW_OK else b"renamed")
+            size += write_line(out + size, &rows[i])
     return text[:size]

@@ -21,6 +21,9 @@ cdef class UdpSocket:
     cdef object poll            # select.epoll: what an event loop watches
     cdef tuple buffer_sizes     # bytes to receive and to send with, as granted
     cdef int fd                 # -1 once closed
+    cdef int poller             # the descriptor of `poll`
+    cdef uint32_t watched       # the events `poll` reports
+    cdef bint is_taken          # by us alone: `poll` reports nothing
     cdef uint16_t family        # FAMILY_V4 or FAMILY_V6
     cdef bint is_blocked        # the last flush left datagrams because the kernel had no room
     cdef bint is_patient        # receiving may wait, when asked to
@@ -47,6 +50,8 @@ cdef class UdpSocket:
     cdef int receive(self, Inbox inbox) noexcept nogil          # fills the inbox anew; how many
     cdef int receive_at(self, Inbox inbox, Endpoint* arrived_at) noexcept nogil     # needs sees_local
     cdef int receive_patiently(self, Inbox inbox) noexcept nogil    # the same, and waits for the first datagram
+    cdef void take_over(self) noexcept nogil    # nobody is told of datagrams until `give_back`
+    cdef int give_back(self) except -1
     cdef int receive_errors(self, Inbox inbox) noexcept nogil   # our datagrams that ICMP refused; source = their target
     cdef int flush(self, Outbox outbox) noexcept nogil          # sends what it can; how many; see is_blocked
     cdef int flush_from(self, Outbox outbox, const Endpoint* depart_from) noexcept nogil

@@ -62,11 +62,13 @@ cdef class UdpSocket:
                                       for option in (socket.SO_RCVBUF, socket.SO_SNDBUF))
             self.sock.bind((ip, port))
             self.poll = select.epoll()
-            self.poll.register(self.sock.fileno(), select.EPOLLIN | select.EPOLLERR)
+            self.watched = select.EPOLLIN | select.EPOLLERR
+            self.poll.register(self.sock.fileno(), self.watched)
         except BaseException:
             self.sock.close()
             raise
         self.fd = self.sock.fileno()
+        self.poller = self.poll.fileno()
 
     def __dealloc__(self):
         free(self.incoming)
@@ -99,6 +101,19 @@ cdef class UdpSocket:
             self.read_batch(inbox, self.fill_batch(
                 inbox, asked, linux.MSG_WAITFORONE if self.is_patient else linux.MSG_DONTWAIT), NULL)
         return <int>inbox.count
+
+    cdef void take_over(self) noexcept nogil:  # R0
+        """Have nobody told of datagrams: it costs the kernel a lock or two for each that comes or goes."""
+        if not self.is_taken:
+            self.is_taken = linux.watch_descriptor(self.poller, self.fd, 0) == 0
+
+    cdef int give_back(self) except -1:
+        """Let the event loop be told again, at once when a datagram waits; OSError when the system refuses."""
+        if self.is_taken and self.fd >= 0:
+            if linux.watch_descriptor(self.poller, self.fd, self.watched) < 0:
+                raise OSError(errno, "epoll no longer takes the socket")
+            self.is_taken = False
+        return 0
 
     cdef void read_batch(self, Inbox inbox, int received, Endpoint* arrived_at) noexcept nogil:  # R0
         """Add to the inbox what the kernel has put into its buffers."""
@@ -323,7 +338,8 @@ cdef class UdpSocket:
 
     def watch_writable(self, wanted: bool) -> None:
         """Whether the epoll descriptor also reports room to send; it then stays readable while there is some."""
-        self.poll.modify(self.fd, select.EPOLLIN | select.EPOLLERR | (select.EPOLLOUT if wanted else 0))
+        self.watched = select.EPOLLIN | select.EPOLLERR | (select.EPOLLOUT if wanted else 0)
+        self.poll.modify(self.fd, self.watched)
 
     @property
     def is_blocked(self) -> bool:

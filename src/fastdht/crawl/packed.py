@@ -57,15 +57,12 @@ def numbers(kind: str, data: bytes, count: int) -> Any:
 
 
 def node_columns(block: bytes) -> list[Any]:
-    import pyarrow
-
     count = len(block) // rows.ROW_SIZE
-    ports, rtts, statuses, secure = rows.number_columns(block)
+    ports, rtts, secure = rows.number_columns(block)
     validity, offsets, versions = rows.version_column(block)
-    names = pyarrow.array(rows.STATUS_NAMES)
-    status = pyarrow.DictionaryArray.from_arrays(numbers("int8", statuses, count), names).cast(pyarrow.string())
-    return [text(*rows.ip_column(block)), numbers("uint16", ports, count), text(*rows.id_column(block)), status,
-            numbers("uint32", rtts, count), text(offsets, versions, validity), numbers("bool", secure, count)]
+    return [text(*rows.ip_column(block)), numbers("uint16", ports, count), text(*rows.id_column(block)),
+            text(*rows.status_column(block)), numbers("uint32", rtts, count), text(offsets, versions, validity),
+            numbers("bool", secure, count)]
 
 
 def sample_columns(block: bytes) -> list[Any]:

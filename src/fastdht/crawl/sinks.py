@@ -62,8 +62,10 @@ class ParquetPart:
         self._schema = table.schema()
         # Ids are random: compressing their digits would halve them, at a twentieth of the whole crawl's time.
         compression = {name: "none" if name in table.plain else "zstd" for name in self._schema.names}
+        # Arrow's own pool gives a group's buffers back and asks for them anew: every page is cleared again.
         self._writer = pyarrow.parquet.ParquetWriter(
-            file, self._schema, compression=compression, use_dictionary=table.repeated, write_statistics=False)
+            file, self._schema, compression=compression, use_dictionary=table.repeated, write_statistics=False,
+            memory_pool=pyarrow.system_memory_pool())
         self._pending: list[bytes] = []
         self._pending_rows = 0
 
