@@ -1,8 +1,8 @@
 """A crawl's rounds between socket and core, many at a time and without Python. Rate class: packet.
 
 A crawl at full speed would wake Python for every twenty datagrams; here it waits for the next ones itself, with the
-interpreter released, as long as they come quickly and nothing else is due. It ends after `BUDGET_US`, so that the
-event loop's timers are never much later than that. Its time is that of engine.clock.
+interpreter released, as long as some come and nothing else is due. It ends after `BUDGET_US`, so that the event loop's
+timers are never much later than that. Its time is that of engine.clock.
 """
 from libc.stdint cimport int64_t
 
@@ -13,17 +13,16 @@ from fastdht._ext.state cimport State
 from fastdht._ext.udp cimport UdpSocket
 
 cdef enum:
-    BUDGET_US = 2000
-    QUICK = 4                   # datagrams in a batch: fewer, and the loop's own waiting costs less than it saves
+    BUDGET_US = 5000
     PATIENCE = 1000             # µs to wait for a datagram, as the kernel's ticks allow
 
 PATIENCE_US = PATIENCE
 
 
 def run_rounds(Core core not None, UdpSocket sock not None, Inbox inbox not None) -> int:
-    """Receive, ask and send until nothing more comes quickly; how many batches there were. `core` has a frontier.
+    """Receive, ask and send until nothing more comes or the loop's timers are due; how many batches there were.
 
-    OSError when the event loop can no longer watch the socket.
+    `core` has a frontier (ValueError). OSError when the event loop can no longer watch the socket.
     """
     cdef State state = core.state
     cdef Outbox outbox = core.outbox
@@ -44,7 +43,7 @@ cdef int go_round(State state, UdpSocket sock, Inbox inbox, Outbox outbox) noexc
         take_in(state, inbox, now_us)
         advance(state, now_us)
         sock.flush(outbox)          # also when nothing came: there may be room again
-        if (received < QUICK or sock.is_blocked or state.event_count or now_us >= until_us
+        if (received == 0 or sock.is_blocked or state.event_count or now_us >= until_us
                 or is_due_soon(state, now_us)):
             return rounds
         sock.take_over()

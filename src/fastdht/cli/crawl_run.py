@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from fastdht.crawl.sinks import NullSink, StreamSink
 from fastdht.crawl.timeline import Timeline
 from fastdht.errors import ConfigError, DHTError
 from fastdht.types import Endpoint
+
+# Arrow's own allocator gives the buffers of each row group back to the system, which clears their pages anew.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def run_plan(plan: Plan, folder: Path, workers: int, scheduler: str, remarks: Mapping[str, Any],

@@ -17,7 +17,7 @@ from fastdht.errors import ConfigError, PersistError
 
 PART_ROWS = 1_000_000
 PART_US = 30_000_000
-GROUP_ROWS = 131_072        # of a Parquet row group: large enough to compress well, small enough to buffer
+GROUP_ROWS = 65_536        # of a Parquet row group: large enough to compress well, small enough to buffer
 
 
 class Sink(Protocol):
@@ -51,7 +51,7 @@ class JsonPart:
 
 
 class ParquetPart:
-    """Parquet, zstd; row groups of 131,072 rows."""
+    """Parquet, zstd; row groups of 65,536 rows."""
 
     suffix = ".parquet"
 
@@ -62,10 +62,8 @@ class ParquetPart:
         self._schema = table.schema()
         # Ids are random: compressing their digits would halve them, at a twentieth of the whole crawl's time.
         compression = {name: "none" if name in table.plain else "zstd" for name in self._schema.names}
-        # Arrow's own pool gives a group's buffers back and asks for them anew: every page is cleared again.
         self._writer = pyarrow.parquet.ParquetWriter(
-            file, self._schema, compression=compression, use_dictionary=table.repeated, write_statistics=False,
-            memory_pool=pyarrow.system_memory_pool())
+            file, self._schema, compression=compression, use_dictionary=table.repeated, write_statistics=False)
         self._pending: list[bytes] = []
         self._pending_rows = 0
 
