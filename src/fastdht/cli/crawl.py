@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from fastdht.cli.crawl_census import Rate
+from fastdht.cli.folders import URL_KEY, CrawlFolder
 from fastdht.cli.params import HostPort
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary
 from fastdht.config import public_bootstrap
@@ -28,7 +29,7 @@ __all__ = ["LAYOUT", "Rate", "choose_format", "crawl", "finish_note", "make_conf
 LAYOUT = 1              # of a directory whose tables are flat: parts/TABLE/part-N
 MODES = {"census": "crawl_census", "harvest": "crawl_harvest", "merge": "crawl_census", "metadata": "crawl_metadata",
          "monitor": "crawl_monitor", "peers": "crawl_peers", "size": "crawl_size",
-         "resume": "crawl_census"}      # and the module beside this one that exports it
+         "resume": "crawl_census", "send": "crawl_census"}      # and the module beside this one that exports it
 
 
 class Modes(click.Group):
@@ -102,20 +103,21 @@ def finish_note(folder: Path, note: dict[str, Any], state: str) -> None:
 
 
 @crawl.command()
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=CrawlFolder())
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
-              help="Where to write the page. Default: report.html in DIRECTORY.")
+              help="Where to write the page. Default: report.html in DIRECTORY, or here when that is a URL.")
 def report(directory: Path, out: Path | None) -> None:
     """Show what a crawl of any mode has left in DIRECTORY as one self-contained HTML page."""
     from fastdht.crawl.report.page import write_report
 
-    target = out or directory / "report.html"
+    is_remote = URL_KEY in click.get_current_context().meta
+    target = out or (Path() if is_remote else directory) / "report.html"
     write_report(directory, target)
     click.echo(target)
 
 
 @crawl.command()
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=CrawlFolder())
 @click.option("--truth", "truth_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
               help="What `fastdht swarm --truth` wrote.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")

@@ -1,4 +1,4 @@
-"""`fastdht crawl census`, `resume` and `merge`. Rate class: command."""
+"""`fastdht crawl census`, `resume`, `merge` and `send`. Rate class: command."""
 from __future__ import annotations
 
 import shlex
@@ -11,6 +11,7 @@ import click
 
 from fastdht.blocklist import Range, read_ranges
 from fastdht.cli.crawl_run import emit_result, run_plan, run_unkept
+from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, SIZE, ZONE
 from fastdht.cli.render import Row, count, emit_json, print_summary
 from fastdht.cli.watching import metrics_option
@@ -86,8 +87,8 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Local address, one for each family; alone, an IPv6 one means -6. Default: any address and port.")
 @click.option("--max-contacts", type=click.IntRange(1, 200_000_000), default=16_000_000, show_default=True,
               help="Contacts of a family to remember, a zone; beyond it the crawl is incomplete.")
-@click.option("--out", type=click.Path(path_type=Path, allow_dash=True), default=None,
-              help="Directory for the results, new or empty; - for JSON lines on stdout.")
+@click.option("--out", type=OutFolder(allow_dash=True), default=None,
+              help="Directory or URL (s3://…) for the results, new or empty; - for JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the nodes in --out. Default: parquet where pyarrow is installed.")
 @click.option("--checkpoint", "checkpoint_s", type=DURATION, default=CHECKPOINT_S, show_default="30s",
@@ -170,7 +171,7 @@ def show_cost(cost: Cost, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=CrawlFolder(goes_on=True))
 @click.option("--rate", type=RATE, default=None, help="Packets per second from now on. Default: as before.")
 @workers_options
 def resume(directory: Path, rate: float | None, workers: int, scheduler: str, as_json: bool,
@@ -189,7 +190,7 @@ def resume(directory: Path, rate: float | None, workers: int, scheduler: str, as
 
 @click.command()
 @click.argument("directories", nargs=-1, required=True, metavar="DIRECTORY…",
-                type=click.Path(exists=True, file_okay=False, path_type=Path))
+                type=CrawlFolder())
 @click.option("--out", type=click.Path(path_type=Path), required=True,
               help="FILE.sqlite, FILE.duckdb, or a new directory.")
 def merge(directories: tuple[Path, ...], out: Path) -> None:
@@ -198,3 +199,16 @@ def merge(directories: tuple[Path, ...], out: Path) -> None:
 
     rows = join(directories, out)
     click.echo(f"{out}: {count(rows)} nodes")
+
+
+@click.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("url")
+def send(directory: Path, url: str) -> None:
+    """Copy the crawl in DIRECTORY to a URL (s3://…), without its checkpoints; what is there already is replaced."""
+    from fastdht.crawl.layout import read_note
+    from fastdht.crawl.remote import RemoteFolder
+
+    read_note(directory)
+    RemoteFolder(url).send(directory)
+    click.echo(url)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fastdht import __version__
+from fastdht.cli.folders import OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, ZONE
 from fastdht.cli.progress import open_display
 from fastdht.cli.render import Row, count, emit_json, percent, print_summary, seconds
@@ -52,8 +53,8 @@ STREAM = "-"
               help="Local address; an IPv6 one harvests IPv6.")
 @click.option("--max-contacts", type=click.IntRange(1, 200_000_000), default=16_000_000, show_default=True,
               help="Contacts to remember; beyond it the harvest is incomplete.")
-@click.option("--out", type=click.Path(path_type=Path, allow_dash=True), default=None,
-              help="Directory for samples and nodes, new or empty; - for samples as JSON lines on stdout.")
+@click.option("--out", type=OutFolder(allow_dash=True), default=None,
+              help="Directory or URL for samples and nodes, new or empty; - for samples as JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the tables in --out. Default: parquet where pyarrow is installed.")
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices of a harvest.")

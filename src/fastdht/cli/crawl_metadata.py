@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import click
 
 from fastdht import __version__
+from fastdht.cli.folders import OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, NETWORK, SIZE, HostPort
 from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary, seconds
 from fastdht.cli.run import run_async
@@ -55,8 +56,8 @@ class Output:
 
 @click.command()
 @click.argument("hashes", type=click.File("r", encoding="utf-8"))
-@click.option("--out", type=click.Path(path_type=Path), default=None,
-              help="Directory for records and .torrent files, new or empty. Default: JSON lines on stdout.")
+@click.option("--out", type=OutFolder(), default=None,
+              help="Directory or URL for records and .torrent files, new or empty. Default: JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the records in --out. Default: parquet where pyarrow is installed.")
 @click.option("--torrents/--no-torrents", default=True, show_default=True, help="Write .torrent files below --out.")

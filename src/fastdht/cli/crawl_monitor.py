@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fastdht.cli.crawl_census import Rate, read_lists
+from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, INFO_HASH, LISTEN, NETWORK, TIMEOUT
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
 from fastdht.cli.run import run_async
@@ -31,7 +32,7 @@ REMARK_S = 5.0              # between two lines about rounds
 
 
 @click.command()
-@click.option("--cohort", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+@click.option("--cohort", type=CrawlFolder(), default=None,
               help="Directory of a census, or of another monitor: its nodes are visited. "
                    "Default: a fresh sample, by a census of random zones.")
 @click.option("--nodes", type=click.IntRange(1, MAX_NODES), default=DEFAULT_NODES, show_default=True,
@@ -46,7 +47,7 @@ REMARK_S = 5.0              # between two lines about rounds
               help="File of infohashes, one on a line; - for stdin.")
 @click.option("--follow", type=click.IntRange(0, MAX_FOLLOW), default=16, show_default=True,
               help="Ids of nodes that have gone, looked up each round: has their address changed?")
-@click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+@click.option("--resume", type=CrawlFolder(goes_on=True), default=None,
               help="Go on with the monitor in this directory, as it was begun; only --for may be given anew.")
 @click.option("--rate", type=Rate(), default=2000.0, show_default=True,
               help="Packets per second at most; max (only with --allow-net): no limit.")
@@ -61,8 +62,8 @@ REMARK_S = 5.0              # between two lines about rounds
               help="HOST:PORT,… to start from, or public; only asked for a fresh sample, and for targets.")
 @click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0",
               help="Local address; an IPv6 one visits IPv6.")
-@click.option("--out", type=click.Path(path_type=Path, allow_dash=True), default=None,
-              help="Directory for the tables, new or empty; - for visits as JSON lines on stdout.")
+@click.option("--out", type=OutFolder(allow_dash=True), default=None,
+              help="Directory or URL for the tables, new or empty; - for visits as JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the tables in --out. Default: parquet where pyarrow is installed.")
 @click.option("--checkpoint", "checkpoint_s", type=TIMEOUT, default="60s", show_default=True,

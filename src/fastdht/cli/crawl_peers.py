@@ -17,6 +17,7 @@ from typing import Any, TextIO
 import click
 
 from fastdht import __version__
+from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK
 from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary, seconds
 from fastdht.cli.run import run_async
@@ -82,7 +83,7 @@ class Sizes:
 
 @click.command()
 @click.argument("hashes", type=click.File("r", encoding="utf-8"))
-@click.option("--from-census", "census", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+@click.option("--from-census", "census", type=CrawlFolder(), default=None,
               help="Directory of a fresh census: its nodes closest to each infohash are asked, and nobody else.")
 @click.option("--scrape", "is_scrape", is_flag=True,
               help="Count seeds and downloaders (BEP 33), with 95 % bounds, instead of naming peers.")
@@ -102,8 +103,8 @@ class Sizes:
               help="HOST:PORT,… to start from, or public; not asked with --from-census.")
 @click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0", help="Local address.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
-@click.option("--out", type=click.Path(path_type=Path), default=None,
-              help="Directory for the tables, new or empty. Default: JSON lines on stdout.")
+@click.option("--out", type=OutFolder(), default=None,
+              help="Directory or URL for the tables, new or empty. Default: JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the tables in --out. Default: parquet where pyarrow is installed.")
 @metrics_option

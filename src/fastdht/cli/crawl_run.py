@@ -16,6 +16,7 @@ from fastdht.crawl.crawler import Crawl
 from fastdht.crawl.job import stopped_by_signals
 from fastdht.crawl.plan import Plan
 from fastdht.crawl.records import CrawlResult, Progress
+from fastdht.crawl.remote import STAGES
 from fastdht.crawl.runner import Dask, Tally, Team, begin, crawl_here, finish, open_pool, stopping
 from fastdht.crawl.sinks import NullSink, StreamSink
 from fastdht.crawl.timeline import Timeline
@@ -33,6 +34,8 @@ def run_plan(plan: Plan, folder: Path, workers: int, scheduler: str, remarks: Ma
         raise ConfigError("--metrics tells of one process; it goes with neither --workers nor --scheduler")
     if scheduler:
         require_dask()
+        if folder.is_relative_to(STAGES.expanduser()):
+            raise ConfigError("--scheduler needs a directory that all workers share; a URL is only copied to")
     if note is None:
         note = begin(folder, plan, remarks)
     result, reason = None, "ended by an error"

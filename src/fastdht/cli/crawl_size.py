@@ -11,6 +11,7 @@ import click
 
 from fastdht import __version__
 from fastdht.blocklist import Blocklist
+from fastdht.cli.folders import OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
 from fastdht.cli.run import run_async
@@ -55,8 +56,8 @@ TITLES = {"zone": "zone count", "closest": "closest nodes", "recapture": "recapt
 @click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0",
               help="Local address; an IPv6 one measures IPv6. With a port, zones are crawled one by one.")
 @click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
-@click.option("--out", type=click.Path(path_type=Path), default=None,
-              help="Directory for summary.json and crawl.json, new or empty.")
+@click.option("--out", type=OutFolder(), default=None,
+              help="Directory or URL for summary.json and crawl.json, new or empty.")
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices made.")
 @metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")

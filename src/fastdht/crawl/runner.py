@@ -51,6 +51,11 @@ def begin(directory: Path, plan: Plan, remarks: Mapping[str, Any]) -> dict[str, 
 def reopen(directory: Path) -> tuple[Plan, dict[str, Any]]:
     """The plan and the note of a crawl that is to go on. Raises ConfigError and PersistError."""
     note = read_note(directory)
+    mode = note.get("mode", "census")
+    if mode == "monitor":
+        raise ConfigError(f"{directory} holds a monitor's visits: `fastdht crawl monitor --resume` goes on with them")
+    if mode != "census":
+        raise ConfigError(f"{directory} holds results of {mode}, which keeps nothing to resume from")
     if note["layout"] != LAYOUT:
         raise ConfigError(f"{directory} has layout {note['layout']}, which keeps nothing to resume from")
     plan = from_note(note, read_ranges(directory / EXCLUDE))
