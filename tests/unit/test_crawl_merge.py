@@ -97,6 +97,13 @@ def test_merged_directory_is_a_crawl_that_can_be_read(tmp_path: Path) -> None:
         reopen(tmp_path / "all")
 
 
+@pytest.mark.parametrize(("mode", "words"), [("monitor", "monitor --resume"), ("harvest", "harvest, which keeps nothing")])
+def test_resume_of_another_mode_says_what_to_do(tmp_path: Path, mode: str, words: str) -> None:
+    begin(tmp_path, Plan(CONFIG, "jsonl"), {"mode": mode})
+    with pytest.raises(ConfigError, match=words):
+        reopen(tmp_path)
+
+
 def test_merge_into_a_file_that_exists_is_refused(tmp_path: Path) -> None:
     write_crawl(tmp_path / "a", [make_block(1, 5)[0]], "jsonl")
     (tmp_path / "all.sqlite").write_text("mine")

@@ -109,10 +109,9 @@ cdef class UdpSocket:
 
     cdef int give_back(self) except -1:
         """Let the event loop be told again, at once when a datagram waits; OSError when the system refuses."""
-        if self.is_taken and self.fd >= 0:
-            if linux.watch_descriptor(self.poller, self.fd, self.watched) < 0:
-                raise OSError(errno, "epoll no longer takes the socket")
-            self.is_taken = False
+        if self.is_taken and self.fd >= 0 and linux.watch_descriptor(self.poller, self.fd, self.watched) < 0:
+            raise OSError(errno, "epoll no longer takes the socket")
+        self.is_taken = False
         return 0
 
     cdef void read_batch(self, Inbox inbox, int received, Endpoint* arrived_at) noexcept nogil:  # R0
