@@ -79,3 +79,19 @@ def test_link_leads_to_a_file(path: Path) -> None:
 
 def test_make_targets_are_found() -> None:
     assert {"demo", "test", "bench-server", "bench-micro", "fuzz-gate"} <= TARGETS
+
+
+def deployed_commands() -> Iterator[tuple[Path, list[str]]]:
+    manifest, script = ROOT / "docs/deploy/kubernetes.yaml", ROOT / "docs/deploy/slurm.sh"
+    for body in re.findall(r"command: \[(.*?)\]", manifest.read_text(), re.DOTALL):
+        yield manifest, [word.strip().strip('"') for word in body.split(",")]
+    for line in script.read_text().splitlines():
+        if "fastdht crawl" in line and not line.startswith("#"):
+            yield script, shlex.split(line.strip().rstrip("&"))
+
+
+def test_deployed_commands_exist() -> None:
+    crawls = [(path, words) for path, words in deployed_commands() if words[0] == "fastdht"]
+    assert len(crawls) == 3
+    for path, words in crawls:
+        check_options(words, path)
