@@ -79,6 +79,13 @@ def test_two_passes_find_more_than_one_and_write_no_row_twice(tmp_path: Path) ->
     assert two.found_twice > 0.9 * two.found
 
 
+def test_two_passes_tell_what_both_missed(tmp_path: Path) -> None:
+    with Swarm(30_000, 8, profile="hard") as network:
+        result, verdict = census(network, tmp_path, passes=2)
+    assert 0.97 < verdict.recall < 0.995        # so that an estimate of 1.0, or of one pass alone, is none
+    assert result.recall_estimate == pytest.approx(verdict.recall, abs=0.008)
+
+
 def test_census_at_a_rate_keeps_it(tmp_path: Path) -> None:
     with Swarm(500, 9) as network:
         result, _ = census(network, tmp_path, rate=1000.0)

@@ -60,7 +60,8 @@ def step_back() -> None:
 def count_sightings(frontier: Frontier, totals: Mapping[str, int]) -> Sightings:
     """What a pass that has ended tells of the nodes it missed."""
     every = max(1, totals["contacts"] // ENOUGH_CONTACTS)
-    return Sightings(totals["found"], *frontier.referrer_histogram(MOST_NAMED, every), totals["known_answered"],
+    found = totals["found"] + totals["found_before"]    # a second pass writes only who is new
+    return Sightings(found, *frontier.referrer_histogram(MOST_NAMED, every), totals["known_answered"],
                      totals["known_silent"])
 
 
