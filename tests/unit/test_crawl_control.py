@@ -87,3 +87,13 @@ def test_members_stay_when_all_are_silent() -> None:
     made = group()
     ask(made, 0.0, random.Random(8), 5 * SIZE)
     assert len(made.members) == SIZE
+
+
+def test_questions_to_one_address_are_summed_over_its_ports() -> None:
+    group = ControlGroup(0.0)
+    places = [bytes([127, 0, 0, host]) + port.to_bytes(2, "big") for host, port in ((1, 7), (1, 8), (2, 7))]
+    for place in places:
+        group.offer(place, 0)
+    for place in [*places, *places, places[0]]:
+        group.tell(place, True)
+    assert (group.asked, group.most_per_address) == (7, 5)

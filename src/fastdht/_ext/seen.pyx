@@ -24,7 +24,14 @@ cdef enum:
     LOOK_AHEAD = 8
     TAG_LINE_BITS = 8           # all but so many bits of the home line are part of the tag
     READY_STEP = 2 << 20        # bytes made ready per tick: one huge page
+    SUMMED_AT_ONCE = 1 << 20    # addresses whose packets are summed together: 13 MB
+    SUMS_SPARE = 8192           # so many more may fall to one part than to the mean one
     READY_AHEAD = 131072        # records made ready before they are needed: 0.1 s of the fastest growth
+
+
+cdef struct AddressSum:
+    uint32_t record             # the first of the address, plus 1; 0: free
+    uint32_t asked
 
 
 cdef bint open_store(ContactStore* store, uint16_t family, uint32_t capacity, uint64_t places,
@@ -218,41 +225,61 @@ cdef uint32_t count_referrers(ContactStore* store, uint32_t index) noexcept nogi
 
 cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil:
     """The largest number of packets that one address got, summed over its ports; 0 when memory is short."""
-    cdef uint64_t size = <uint64_t>store.count * 2 + 1
-    cdef uint32_t* leaders = <uint32_t*>map_zeroed(size * sizeof(uint32_t))     # record + 1 that stands for an address
-    cdef uint32_t* sums = <uint32_t*>map_zeroed((<size_t>store.count + 1) * sizeof(uint32_t))
-    cdef uint32_t index, leader, best = 0
-    if leaders != NULL and sums != NULL:
-        for index in range(store.count):
-            if index + LOOK_AHEAD < store.count:
-                fastdht_fetch(&leaders[address_index(store, index + LOOK_AHEAD, size)])
-            if store.asked[index] != 0:
-                leader = find_leader(store, index, leaders, size)
-                sums[leader] += store.asked[index]
-                best = max(best, sums[leader])
-    unmap(leaders, size * sizeof(uint32_t))
-    unmap(sums, (<size_t>store.count + 1) * sizeof(uint32_t))
+    cdef uint32_t parts = store.count // SUMMED_AT_ONCE + 1, part, best = 0
+    cdef uint64_t size = (<uint64_t>store.count // parts + SUMS_SPARE) * 3 // 2
+    cdef AddressSum* sums = <AddressSum*>map_zeroed(size * sizeof(AddressSum))
+    if sums == NULL:
+        return 0
+    for part in range(parts):       # each reads all records, but only its addresses are in memory
+        best = max(best, sum_part(store, sums, size, part, parts))
+        memset(sums, 0, size * sizeof(AddressSum))
+    unmap(sums, size * sizeof(AddressSum))
     return best
 
 
-cdef inline uint64_t address_index(const ContactStore* store, uint32_t index, uint64_t size) noexcept nogil:
+cdef uint32_t sum_part(const ContactStore* store, AddressSum* sums, uint64_t size, uint32_t part,
+                       uint32_t parts) noexcept nogil:
+    """The largest sum of the addresses that fall to one of the parts, into zeros."""
+    cdef uint64_t hashes[LOOK_AHEAD]        # of the records to come, whose places are on their way
+    cdef uint64_t hashed
+    cdef uint32_t index, best = 0, left = size * 7 // 8
+    for index in range(store.count + LOOK_AHEAD):
+        hashed = hashes[index % LOOK_AHEAD]
+        if index < store.count:
+            hashes[index % LOOK_AHEAD] = hash_address(store, index)
+            fastdht_fetch(&sums[first_index(hashes[index % LOOK_AHEAD], size)])
+        if index >= LOOK_AHEAD and store.asked[index - LOOK_AHEAD] and part_of(hashed, parts) == part and left:
+            best = max(best, add_asked(store, index - LOOK_AHEAD, hashed, sums, size, &left))
+    return best
+
+
+cdef inline uint64_t part_of(uint64_t hashed, uint64_t parts) noexcept nogil:
+    """By the half of the hash that does not choose the place."""
+    return <uint64_t>(<uint32_t>hashed) * parts >> 32
+
+
+cdef inline uint64_t hash_address(const ContactStore* store, uint32_t index) noexcept nogil:
     cdef Endpoint endpoint
     read_endpoint(store, record_at(store, index), &endpoint)
-    return first_index(hash_host(&store.key, &endpoint), size)
+    return hash_host(&store.key, &endpoint)
 
 
-cdef uint32_t find_leader(const ContactStore* store, uint32_t index, uint32_t* leaders, uint64_t size) noexcept nogil:
-    """The first record with the address of this one; ends, for half of the leaders stay empty."""
-    cdef uint64_t i = address_index(store, index, size)
+cdef uint32_t add_asked(const ContactStore* store, uint32_t index, uint64_t hashed, AddressSum* sums, uint64_t size,
+                        uint32_t* left) noexcept nogil:
+    """Add what a record was asked to its address; returns the sum so far. `left` places may still be taken."""
+    cdef uint64_t i = first_index(hashed, size)
     cdef Endpoint here, there
     read_endpoint(store, record_at(store, index), &here)
-    while leaders[i] != 0:
-        read_endpoint(store, record_at(store, leaders[i] - 1), &there)
+    while sums[i].record:
+        read_endpoint(store, record_at(store, sums[i].record - 1), &there)
         if same_host(&here, &there):
-            return leaders[i] - 1
+            break
         i = i + 1 if i + 1 < size else 0
-    leaders[i] = index + 1
-    return index
+    if not sums[i].record:
+        sums[i].record = index + 1
+        left[0] -= 1
+    sums[i].asked += store.asked[index]
+    return sums[i].asked
 
 
 cdef class EndpointSet:

@@ -35,12 +35,13 @@ class Verdict(IntEnum):
 class Member:
     """One node, and when to ask it next."""
 
-    __slots__ = ("due_us", "endpoint", "silences")
+    __slots__ = ("asked", "due_us", "endpoint", "silences")
 
     def __init__(self, endpoint: bytes, due_us: int) -> None:
         self.endpoint = endpoint
         self.due_us = due_us
         self.silences = 0
+        self.asked = 0
 
 
 class ControlGroup:
@@ -49,6 +50,7 @@ class ControlGroup:
     def __init__(self, rate: float) -> None:
         self.asked = 0
         self.answered = 0
+        self.most_per_address = 0       # questions that one address got
         self._interval_us = max(INTERVAL_US, int(SIZE / (RATE_SHARE * rate) * 1e6) if rate else 0)
         self._members: dict[bytes, Member] = {}
         self._window: deque[bool] = deque(maxlen=WINDOW)
@@ -90,6 +92,10 @@ class ControlGroup:
         member = self._members.get(endpoint)
         if member is None:
             return
+        member.asked += 1
+        address = endpoint[:-2]
+        self.most_per_address = max(self.most_per_address, sum(
+            each.asked for each in self._members.values() if each.endpoint[:-2] == address))
         member.silences = 0 if is_answered else member.silences + 1
         share = self.share
         if member.silences >= SILENCES and share is not None and share >= SILENT:

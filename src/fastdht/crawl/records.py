@@ -179,7 +179,7 @@ class CrawlResult:
     found_per_s: float = 0.0
     elapsed_s: float = 0.0
     kernel_drops: int = 0       # datagrams that our own receive buffer had no room for
-    max_packets_per_ip: int = 0
+    max_packets_per_ip: int = 0     # at most: those of all passes, and of the control group
     complete: bool = False      # everything heard of was asked, and nothing was left out for want of room
     reason: str = ""            # why not, when not complete
     depth: str = "standard"
