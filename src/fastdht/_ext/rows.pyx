@@ -18,6 +18,8 @@ cdef enum:
     MAX_LINE = 256              # of JSON: 196 at most
     MAX_STATUS = 8              # "renamed"
 
+ctypedef uint32_t (*Write)(char* out, const FoundRow* row) noexcept nogil
+
 cdef const char* HEX = "0123456789abcdef"
 
 
@@ -164,8 +166,8 @@ cdef uint32_t write_text(char* out, const char* text) noexcept nogil:
     return size
 
 
-cdef inline const char* status_name(const FoundRow* row) noexcept nogil:
-    return b"ok" if row.status == ROW_OK else b"renamed"
+cdef uint32_t write_status(char* out, const FoundRow* row) noexcept nogil:
+    return write_text(out, b"ok" if row.status == ROW_OK else b"renamed")
 
 
 cdef uint32_t write_line(char* out, const FoundRow* row) noexcept nogil:
@@ -178,7 +180,7 @@ cdef uint32_t write_line(char* out, const FoundRow* row) noexcept nogil:
     size += write_text(out + size, b',"id":"')
     size += write_hex(out + size, row.id, ID_SIZE)
     size += write_text(out + size, b'","status":"')
-    size += write_text(out + size, status_name(row))
+    size += write_status(out + size, row)
     size += write_text(out + size, b'","rtt_us":')
     size += write_number(out + size, row.rtt_us)
     size += write_text(out + size, b',"v":')
@@ -201,21 +203,31 @@ cdef Py_ssize_t count_rows(bytes block) except -1:
     return len(block) // sizeof(FoundRow)
 
 
-def ip_column(block: bytes) -> tuple[bytes, bytes]:
-    """Addresses as text: offsets (int32, one more than rows) and characters. Raises ValueError for a broken block."""
+cdef tuple write_column(bytes block, Write write, Py_ssize_t most):
+    """Texts of at most `most` characters: offsets (int32, one more than rows) and characters."""
     cdef Py_ssize_t count = count_rows(block), i
     cdef const FoundRow* rows = <const FoundRow*>PyBytes_AS_STRING(block)
     cdef bytes offsets = PyBytes_FromStringAndSize(NULL, (count + 1) * 4)
-    cdef bytes text = PyBytes_FromStringAndSize(NULL, count * MAX_ADDRESS_TEXT)
+    cdef bytes text = PyBytes_FromStringAndSize(NULL, count * most)
     cdef uint32_t* offset = <uint32_t*>PyBytes_AS_STRING(offsets)
     cdef char* out = PyBytes_AS_STRING(text)
     cdef uint32_t size = 0
     with nogil:
         for i in range(count):
             offset[i] = size
-            size += write_address(out + size, &rows[i])
+            size += write(out + size, &rows[i])
         offset[count] = size
     return offsets, text[:size]
+
+
+def ip_column(block: bytes) -> tuple[bytes, bytes]:
+    """Addresses as text: offsets (int32, one more than rows) and characters. Raises ValueError for a broken block."""
+    return write_column(block, write_address, MAX_ADDRESS_TEXT)
+
+
+def status_column(block: bytes) -> tuple[bytes, bytes]:
+    """The statuses as words, ok or renamed, likewise."""
+    return write_column(block, write_status, MAX_STATUS)
 
 
 def id_column(block: bytes) -> tuple[bytes, bytes]:
@@ -232,23 +244,6 @@ def id_column(block: bytes) -> tuple[bytes, bytes]:
             write_hex(out + offset[i], rows[i].id, ID_SIZE)
         offset[count] = <uint32_t>(count * 2 * ID_SIZE)
     return offsets, text
-
-
-def status_column(block: bytes) -> tuple[bytes, bytes]:
-    """The statuses as words, ok or renamed: offsets (int32, one more than rows) and characters."""
-    cdef Py_ssize_t count = count_rows(block), i
-    cdef const FoundRow* rows = <const FoundRow*>PyBytes_AS_STRING(block)
-    cdef bytes offsets = PyBytes_FromStringAndSize(NULL, (count + 1) * 4)
-    cdef bytes text = PyBytes_FromStringAndSize(NULL, count * MAX_STATUS)
-    cdef uint32_t* offset = <uint32_t*>PyBytes_AS_STRING(offsets)
-    cdef char* out = PyBytes_AS_STRING(text)
-    cdef uint32_t size = 0
-    with nogil:
-        for i in range(count):
-            offset[i] = size
-            size += write_text(out + size, status_name(&rows[i]))
-        offset[count] = size
-    return offsets, text[:size]
 
 
 def version_column(block: bytes) -> tuple[bytes, bytes, bytes]:

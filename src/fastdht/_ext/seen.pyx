@@ -231,8 +231,9 @@ cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil:
     if sums == NULL:
         return 0
     for part in range(parts):       # each reads all records, but only its addresses are in memory
+        if part:
+            memset(sums, 0, size * sizeof(AddressSum))
         best = max(best, sum_part(store, sums, size, part, parts))
-        memset(sums, 0, size * sizeof(AddressSum))
     unmap(sums, size * sizeof(AddressSum))
     return best
 

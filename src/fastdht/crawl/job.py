@@ -18,14 +18,13 @@ from typing import Any
 from fastdht.config import SECOND_US
 from fastdht.crawl.checkpoint import Saved, Saver, is_sound
 from fastdht.crawl.crawler import Crawl
-from fastdht.crawl.layout import checkpoint_folder, checkpoints, commit_entry, read_entry
+from fastdht.crawl.layout import STOP, checkpoint_folder, checkpoints, commit_entry, read_entry
 from fastdht.crawl.packed import EDGES
 from fastdht.crawl.plan import Plan, new_id
 from fastdht.crawl.records import Progress
 from fastdht.crawl.sinks import DirectorySink
 from fastdht.crawl.zones import Zone
 
-STOP = "stop"           # a file of this name in the directory ends all attempts within two seconds
 LOOK_S = 1.0
 DISK_EVERY = 10         # limits are looked at ten times a second, the disk once
 

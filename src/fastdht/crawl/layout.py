@@ -28,6 +28,7 @@ LAYOUT = 2              # raised when a reader must know
 NOTE = "crawl.json"
 SUMMARY = "summary.json"
 EXCLUDE = "exclude.txt"
+STOP = "stop"           # a file of this name in the directory ends all attempts within two seconds
 SUFFIXES = tuple(f".{name}" for name in FORMATS)
 
 

@@ -13,11 +13,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from fastdht.crawl.layout import NOTE, SUFFIXES, read_json
+from fastdht.crawl.layout import NOTE, STOP, SUFFIXES, read_json
 from fastdht.errors import ConfigError, PersistError
 
 STAGES = Path("~/.local/state/fastdht/crawls")
-KEPT_HERE = ("checkpoint", "stop")      # of no use to who reads the results
+KEPT_HERE = ("checkpoint", STOP)        # of no use to who reads the results
 SEND_EVERY_S = 30.0
 
 
@@ -50,12 +50,17 @@ class RemoteFolder:
             raise PersistError(f"cannot read {self.url}: {error}") from error
 
     def fetch(self, folder: Path) -> Path:
-        """Copy all that the store has into `folder`. Raises ConfigError when it has no crawl, PersistError."""
+        """Put all that the store has into `folder`, or nothing. ConfigError when it has no crawl; PersistError."""
         if not self.holds_crawl():
             raise ConfigError(f"{self.url} holds no crawl: it has no {NOTE}")
+        half = folder.with_name(folder.name + ".half")
+        shutil.rmtree(half, ignore_errors=True)     # of a copy that was killed
         try:
-            self._store.get(f"{self._root}/", f"{folder}/", recursive=True)
+            self._store.get(f"{self._root}/", f"{half}/", recursive=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            half.rename(folder)
         except Exception as error:      # as above
+            shutil.rmtree(half, ignore_errors=True)
             raise PersistError(f"cannot read {self.url}: {error}") from error
         return folder
 

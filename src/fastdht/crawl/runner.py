@@ -18,8 +18,8 @@ from typing import Any
 
 from fastdht import __version__
 from fastdht.blocklist import Range
-from fastdht.crawl.job import STOP, ZoneRun, crawl_zone
-from fastdht.crawl.layout import EXCLUDE, LAYOUT, NOTE, SUMMARY, read_entry, read_note
+from fastdht.crawl.job import ZoneRun, crawl_zone
+from fastdht.crawl.layout import EXCLUDE, LAYOUT, NOTE, STOP, SUMMARY, read_entry, read_note
 from fastdht.crawl.plan import Plan, from_note, new_id
 from fastdht.crawl.records import NODE_COLUMNS, CrawlResult, Progress, combine
 from fastdht.crawl.settings import as_plain

@@ -17,7 +17,7 @@ from fastdht.errors import ConfigError, PersistError
 
 PART_ROWS = 1_000_000
 PART_US = 30_000_000
-GROUP_ROWS = 65_536        # of a Parquet row group: large enough to compress well, small enough to buffer
+GROUP_ROWS = 65_536         # of a Parquet row group: large enough to compress well, small enough to buffer
 
 
 class Sink(Protocol):
