@@ -1,17 +1,17 @@
 """Saves a crawl while it runs, so that killing it costs half a minute. Rate class: second.
 
 Theory of operation. Every so often a saving begins: each tick copies some thousand records of the frontier, and a
-thread writes them. When all are copied, the rows found so far go into a part that is closed, the rows found since the
-saving began are added (the records copied first do not know of them), and last a JSON file is renamed into place. It
-names the parts that count and the frontier's file: what it does not name never happened. So a row is in a named part
-exactly when the saved frontier knows that it was found, and no node is lost or written twice.
+thread writes them. The rows found meanwhile are written between them, for the records copied before do not know of
+them. When all are copied, the part that holds the rows found so far is closed, and last a JSON file is renamed into
+place. It names the parts that count and the frontier's file: what it does not name never happened. So a row is in a
+named part exactly when the saved frontier knows that it was found, and no node is lost or written twice.
 """
 from __future__ import annotations
 
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -53,13 +53,14 @@ class Saved:
     def load(self, number: int, frontier: Frontier) -> None:
         """Fill the frontier of pass `number`, of a checkpoint that is sound. Raises OSError and ValueError."""
         with (self.folder / self.passes[number]["file"]).open("rb") as file:
-            for kind, data in read_frames(file):
+            for kind, data in read_frames(file, RECORDS.values()):
+                load_records(frontier, int(kind), data)
+            file.seek(0)
+            for kind, data in read_frames(file, (ROWS, REST)):  # a row may be of a record that was copied after it
                 if kind == ROWS:
                     mark_found(frontier, data)
-                elif kind == REST:
-                    load_rest(frontier, data)
                 else:
-                    load_records(frontier, int(kind), data)
+                    load_rest(frontier, data)
 
 
 def is_sound(saved: Saved) -> bool:
@@ -74,10 +75,14 @@ def is_sound(saved: Saved) -> bool:
     return True
 
 
-def read_frames(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+def read_frames(file: BinaryIO, kinds: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The frames of these kinds, in their order."""
     while head := file.read(FRAME.size):
         kind, size = FRAME.unpack(head)
-        yield kind, file.read(size)
+        if kind in kinds:
+            yield kind, file.read(size)
+        else:
+            file.seek(size, os.SEEK_CUR)
 
 
 def new_digest() -> Any:
@@ -104,7 +109,6 @@ class Saver:
         self._number = 0
         self._next_us = 0
         self._copied: dict[int, int] | None = None      # family → records; None: no saving under way
-        self._rows: list[bytes] = []
         self._file: BinaryIO | None = None
         self._digest = new_digest()
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,10 +123,10 @@ class Saver:
         """Likewise of its edges."""
         return self._adopted_edges + (self._edges.parts if self._edges is not None else [])
 
-    def keep_rows(self, block: bytes) -> None:
+    def keep_rows(self, block: bytes, submit: Submit) -> None:
         """Told of every block of rows taken from the frontier."""
-        if self._copied is not None:
-            self._rows.append(block)
+        if self._copied is not None and block:
+            submit(self.write_frame, ROWS, block)
 
     def tick(self, frontier: Frontier, families: Iterable[int], now_us: int, submit: Submit) -> bool:
         """Ten times a second: copy some records when a saving is due or under way; True when all are copied."""
@@ -139,7 +143,6 @@ class Saver:
 
     def begin(self, families: Iterable[int], submit: Submit) -> None:
         self._copied = dict.fromkeys(families, 0)
-        self._rows = []
         submit(self.write_start)
 
     def _copy(self, frontier: Frontier, family: int, count: int, submit: Submit) -> bool:
@@ -162,8 +165,7 @@ class Saver:
         for family in families:
             while not self._copy(frontier, family, 1 << 20, submit):
                 pass
-        rows, self._rows, self._copied = b"".join(self._rows), [], None
-        submit(self.write_frame, ROWS, rows)
+        self._copied = None
         submit(self.write_frame, REST, save_rest(frontier))
         submit(self.write_end, values, is_pass_done)
         self._next_us = now_us + self._interval_us

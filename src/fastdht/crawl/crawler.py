@@ -252,7 +252,7 @@ class Crawl:
         blocks = frontier.take_found(), frontier.take_samples(), frontier.take_edges()
         self._watch.take(blocks[0])
         if self._saver is not None:
-            self._saver.keep_rows(blocks[0])
+            self._saver.keep_rows(blocks[0], self._submitter(writer))
         self._submitter(writer)(self._write, *blocks, now_us)
 
     def _write(self, found: bytes, samples: bytes, edges: bytes, now_us: int) -> None:
