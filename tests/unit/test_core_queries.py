@@ -183,6 +183,13 @@ def test_lookup_when_a_seed_not_yet_asked_is_named_then_it_is_asked_in_its_place
     assert closest_ids(kit, slot)[:8] == [contact.id for contact in network[:8]]
 
 
+def test_lookup_when_seeds_come_with_ids_then_the_closest_are_asked_first():
+    kit = Kit()
+    network = builders.closest(builders.contacts(20, first=10), builders.node_id(77), 20)
+    open_lookup(kit, Owner(alpha=3), seeds=[each.id + each.endpoint.pack() for each in network[::-1]])
+    assert {target for _, target in kit.outgoing()} == {each.endpoint for each in network[:3]}
+
+
 def test_lookup_when_values_come_then_each_peer_is_handed_over_once():
     kit = Kit()
     owner = Owner()

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from fastdht.crawl.neighbours import CensusMap, HashList, NodeCache
+from fastdht.crawl.neighbours import CensusMap, HashList
 
 
 def draw_nodes(seed: int, count: int) -> list[tuple[bytes, bytes]]:
@@ -22,16 +22,6 @@ def draw_targets(seed: int) -> list[bytes]:
 def ranked(nodes: list[tuple[bytes, bytes]], target: bytes) -> list[bytes]:
     number = int.from_bytes(target, "big")
     return [endpoint for node_id, endpoint in sorted(nodes, key=lambda node: int.from_bytes(node[0], "big") ^ number)]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_closest_of_the_cache_are_those_of_a_full_sort(seed: int) -> None:
-    nodes = draw_nodes(seed, 700)
-    cache = NodeCache(1000)
-    for node_id, endpoint in nodes:
-        cache.add(node_id, endpoint)
-    for target in draw_targets(seed):
-        assert cache.closest(target, 10) == ranked(nodes, target)[:10]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -62,16 +52,20 @@ def test_node_of_the_other_family_is_left_out() -> None:
     assert len(CensusMap([(b"\x01" * 20, bytes(18))], 18)) == 1
 
 
-def test_cache_forgets_what_is_farthest_from_the_newest() -> None:
-    cache = NodeCache(50)
-    for number in range(200):
-        cache.add(bytes([number]) + bytes(19), number.to_bytes(6, "big"))
-    assert len(cache) == 50
-    assert cache.closest(bytes([199]) + bytes(19), 1) == [(199).to_bytes(6, "big")]
-
-
 def test_list_of_infohashes_is_in_order_and_without_doubles() -> None:
     rng = random.Random(4)
     hashes = [rng.randbytes(20) for _ in range(3000)]
     assert list(HashList(iter(hashes + hashes[::2]))) == sorted(hashes)
-    assert len(HashList(hashes)) == 3000
+    assert len(HashList(hashes + hashes)) == 3000
+
+
+@pytest.mark.parametrize(("count", "lanes"), [(0, 4), (1, 4), (3, 4), (4, 4), (10, 4), (1000, 7), (5, 1)])
+def test_lanes_are_runs_of_neighbours_worked_on_in_turn(count: int, lanes: int) -> None:
+    rng = random.Random(count)
+    hashes = [rng.randbytes(20) for _ in range(count)]
+    given = list(HashList(hashes).in_lanes(lanes))
+    runs = [[each for lane, each in given if lane == number] for number in range(lanes)]
+    assert [each for run in runs for each in run] == sorted(hashes)
+    assert max(map(len, runs)) - min(map(len, runs)) <= 1
+    for first in range(0, len(given) - lanes, lanes):
+        assert len({lane for lane, _ in given[first:first + lanes]}) == lanes

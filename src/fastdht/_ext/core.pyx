@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from fastdht._ext.addresses cimport dump_compact, load_compact
 from fastdht._ext.candidates cimport Shortlist
 from fastdht._ext.frontier cimport Frontier
-from fastdht._ext.ids cimport Contact, ID_SIZE
+from fastdht._ext.ids cimport Contact, ID_SIZE, load_seed
 from fastdht._ext.krpc cimport DECODE_OK, KIND_QUERY, Message, decode
 from fastdht._ext.machine cimport decide
 from fastdht._ext.packets cimport Incoming
@@ -130,11 +130,12 @@ cdef class Core(DirectQueries):
                           bint scrape=False, uint32_t reader=0, int alpha=0) except -2:
         """Open a lookup of a krpc Method for 20 bytes; returns its slot, or -1 when all are in use.
 
-        Candidates are the closest of the table and `seeds`, compact endpoints asked before their ids are known; with
-        `is_fixed` only the seeds are asked. Answers with more in them than nodes come as events under `reader`, if given.
+        Candidates are the closest of the table and `seeds`: compact node info (26 or 38 bytes), or compact endpoints,
+        asked before their ids are known; with `is_fixed` only the seeds are asked. Answers with more in them than nodes come as events under `reader`, if given.
         `alpha`: queries in flight, for lookups without a machine.
         """
         cdef uint32_t slot, i, count
+        cdef int has_id
         cdef Shortlist* shortlist
         cdef Contact contacts[SEED_CONTACTS]
         cdef Contact contact
@@ -159,10 +160,9 @@ cdef class Core(DirectQueries):
             for i in range(count):
                 self.state.shortlists.add(slot, &contacts[i], True, 0)
         for packed in seeds:
-            memset(&contact, 0, sizeof(Contact))
-            load_compact(packed, &contact.endpoint)
+            has_id = load_seed(packed, &contact)
             if contact.endpoint.family == self.state.family and self.state.addresses.is_contactable(&contact.endpoint):
-                self.state.shortlists.add(slot, &contact, False, 0)
+                self.state.shortlists.add(slot, &contact, has_id, 0)
         self.state.shortlists.mark_dirty(slot)
         return <int>slot
 

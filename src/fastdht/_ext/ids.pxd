@@ -4,7 +4,7 @@ An id is 20 bytes in network order; compiled code passes `const uint8_t*`. A Dis
 host-order words, so that comparing two is at most three integer compares.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from fastdht._ext.addresses cimport Endpoint, read_be32, read_be64
 from fastdht._ext.hashing cimport Rng
@@ -30,6 +30,7 @@ cdef struct Contact:        # a remote node: who and where
 cdef bint is_secure_id(const uint8_t* node_id, const Endpoint* endpoint) noexcept nogil
 cdef uint32_t secure_prefix(const Endpoint* endpoint, uint8_t last_byte) noexcept nogil
 cdef void make_secure_id(const Endpoint* endpoint, Rng* rng, uint8_t* out) noexcept nogil
+cdef int load_seed(bytes packed, Contact* out) except -1
 cdef uint32_t crc32c(const uint8_t* data, uint32_t size) noexcept nogil
 
 

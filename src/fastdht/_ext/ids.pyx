@@ -3,7 +3,7 @@
 CRC32C uses the SSE4.2 instruction where the processor has it, chosen when the module loads, and a table elsewhere.
 Source: BEP 5 (metric), BEP 42 (id restriction), RFC 3720 B.4 (CRC32C, reflected polynomial 0x82F63B78).
 """
-from fastdht._ext.addresses cimport FAMILY_V4, load_compact, write_be32, write_be64
+from fastdht._ext.addresses cimport FAMILY_V4, FAMILY_V6, load_compact, read_compact, write_be32, write_be64
 from fastdht._ext.hashing cimport fill_random, seed_rng
 
 cdef extern from "Python.h":
@@ -69,6 +69,18 @@ cdef uint32_t crc32c(const uint8_t* data, uint32_t size) noexcept nogil:  # R0
     if has_crc_instruction:
         return ~fastdht_crc_hardware(0xFFFFFFFF, data, size)
     return ~crc_by_table(0xFFFFFFFF, data, size)
+
+
+cdef int load_seed(bytes packed, Contact* out) except -1:
+    """A contact of compact node info (26 or 38 bytes), or of a compact endpoint, whose id is then zero; 1 if it has one."""
+    cdef const uint8_t* data = packed
+    memset(out, 0, sizeof(Contact))
+    if len(packed) != COMPACT_NODE_V4 and len(packed) != COMPACT_NODE_V6:
+        load_compact(packed, &out.endpoint)
+        return 0
+    memcpy(out.id, data, ID_SIZE)
+    read_compact(data + ID_SIZE, FAMILY_V4 if len(packed) == COMPACT_NODE_V4 else FAMILY_V6, &out.endpoint)
+    return 1
 
 
 cdef int prefix_length(const uint8_t* a, const uint8_t* b) noexcept nogil:  # R0

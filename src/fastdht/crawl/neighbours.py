@@ -1,4 +1,4 @@
-"""Infohashes in order, and the nodes closest to each: those of a census, or those lately met. Rate class: lookup.
+"""Infohashes in order, and the nodes of a census closest to each. Rate class: lookup.
 
 Lists may be millions long, so that nothing is kept as an object: 20 bytes an infohash, 14 a node of a census (IPv4; 26
 IPv6). They are sorted in 256 parts, one at a time.
@@ -12,35 +12,46 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fastdht.types import ID_SIZE
 
-ID_BITS = 160
 PREFIX_SIZE = 8                 # of an id: no two of ten million honest nodes share so much
 PARTS = 256
 FEW = 24                        # ids that are sorted rather than halved
 
 
-class Rows:
+def in_order(rows: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Rows of `size` bytes, sorted, each once."""
-
-    def __init__(self, rows: Iterable[bytes], size: int) -> None:
-        self._size = size
-        self._parts = [bytearray() for _ in range(PARTS)]
-        for row in rows:
-            self._parts[row[0]] += row
-
-    def __len__(self) -> int:
-        """How many were given, the same ones each time."""
-        return sum(map(len, self._parts)) // self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._parts:
-            yield from sorted({bytes(part[at:at + self._size]) for at in range(0, len(part), self._size)})
+    parts = [bytearray() for _ in range(PARTS)]
+    for row in rows:
+        parts[row[0]] += row
+    for part in parts:
+        yield from sorted({bytes(part[at:at + size]) for at in range(0, len(part), size)})
+        part.clear()
 
 
-class HashList(Rows):
+class HashList:
     """Infohashes (20 bytes) in order, each once."""
 
     def __init__(self, hashes: Iterable[bytes] = ()) -> None:
-        super().__init__(hashes, ID_SIZE)
+        self._packed = bytearray()
+        for each in in_order(hashes, ID_SIZE):
+            self._packed += each
+
+    def __len__(self) -> int:
+        return len(self._packed) // ID_SIZE
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self._at(number) for number in range(len(self)))
+
+    def _at(self, number: int) -> bytes:
+        return bytes(self._packed[number * ID_SIZE:(number + 1) * ID_SIZE])
+
+    def in_lanes(self, lanes: int) -> Iterator[tuple[int, bytes]]:
+        """Each infohash with the number of its lane: one of each lane in turn. A lane is a run of neighbours in their
+        order, so that those who follow each other are far apart, and the one before in the lane is near."""
+        starts = [len(self) * lane // lanes for lane in range(lanes + 1)]
+        for step in range(-(-len(self) // lanes)):
+            for lane in range(lanes):
+                if starts[lane] + step < starts[lane + 1]:
+                    yield lane, self._at(starts[lane] + step)
 
 
 class CensusMap:
@@ -54,8 +65,8 @@ class CensusMap:
         self._ids = array("Q")
         self._endpoints = bytearray()
         self._size = endpoint_size
-        rows = Rows((node_id[:PREFIX_SIZE] + endpoint for node_id, endpoint in nodes if len(endpoint) == endpoint_size),
-                    PREFIX_SIZE + endpoint_size)
+        rows = in_order((node_id[:PREFIX_SIZE] + each for node_id, each in nodes if len(each) == endpoint_size),
+                        PREFIX_SIZE + endpoint_size)
         prefixes, last = bytearray(), b""
         for row in rows:
             if row[:PREFIX_SIZE] != last:
@@ -76,42 +87,13 @@ class CensusMap:
                 for i in find_closest(self._ids, number, 8 * PREFIX_SIZE, count)]
 
 
-class NodeCache:
-    """Nodes lately met, in order of their ids; at most `limit`, of which those farthest from the newest are forgotten:
-    infohashes are worked on in order, so that a look-up will hardly come by there again."""
-
-    def __init__(self, limit: int) -> None:
-        self._ids: list[int] = []
-        self._endpoints: list[bytes] = []
-        self._limit = limit
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def add(self, node_id: bytes, endpoint: bytes) -> None:
-        number = int.from_bytes(node_id, "big")
-        at = bisect.bisect_left(self._ids, number)
-        if at < len(self._ids) and self._ids[at] == number:
-            self._endpoints[at] = endpoint
-            return
-        self._ids.insert(at, number)
-        self._endpoints.insert(at, endpoint)
-        if len(self._ids) > self._limit:
-            end = 0 if at > len(self._ids) // 2 else -1
-            del self._ids[end], self._endpoints[end]
-
-    def closest(self, info_hash: bytes, count: int) -> list[bytes]:
-        """The endpoints of the `count` closest, closest first."""
-        return [self._endpoints[i] for i in find_closest(self._ids, int.from_bytes(info_hash, "big"), ID_BITS, count)]
-
-
 def find_closest(ids: Sequence[int], number: int, width: int, count: int) -> list[int]:
     """Positions of the closest of ids in order, closest first. `width`: bits of an id.
 
     All ids of a prefix are closer than any other: the half with the next bit of `number` comes before the other one.
     """
     found: list[int] = []
-    halves = [(0, len(ids), 0, width)]
+    halves = [smallest_prefix(ids, number, width, count)]
     while halves and len(found) < count:
         first, last, base, bit = halves.pop()
         if last - first <= FEW or bit == 0:
@@ -123,3 +105,13 @@ def find_closest(ids: Sequence[int], number: int, width: int, count: int) -> lis
         lower, upper = (first, middle, base, bit), (middle, last, split, bit)
         halves += (lower, upper) if number >> bit & 1 else (upper, lower)
     return found[:count]
+
+
+def smallest_prefix(ids: Sequence[int], number: int, width: int, count: int) -> tuple[int, int, int, int]:
+    """The ids that share the longest prefix with `number` that `count` of them share: first, last, the prefix, and how
+    many bits follow it. Being in order, they begin at most `count` places before that of `number`."""
+    at = bisect.bisect_left(ids, number)
+    bits = min([max((ids[i] ^ number).bit_length(), (ids[i + count - 1] ^ number).bit_length())
+                for i in range(max(at - count, 0), min(at, len(ids) - count) + 1)], default=width)
+    base = number >> bits << bits
+    return bisect.bisect_left(ids, base, 0, at), bisect.bisect_left(ids, base + (1 << bits), at), base, bits

@@ -1,11 +1,11 @@
 """Peers of many infohashes: bulk get_peers on one core. Rate class: lookup.
 
-Theory of operation. Infohashes are worked on in order of their ids, some at a time, so that lookups next to each other
-ask the same nodes. With the nodes of a census the ones closest to an infohash are known: eight are asked, each silent
-one is replaced by the next, and nobody else is asked. Without, each lookup starts at the closest nodes that lately
-answered another (a bounded cache), or at the bootstrap hosts, and walks as any lookup does. The rate is kept by when
-lookups begin; what one address is asked, by the core's throttle. A scrape is the same look-up for filters instead of
-peers (crawl/scrape.py).
+Theory of operation. Infohashes in the order of their ids are cut into as many lanes as look-ups run at a time, and each
+lane is worked on from its beginning. With the nodes of a census the ones closest to an infohash are known: eight are
+asked, each silent one is replaced by the next, and nobody else is asked. Without, a lookup starts at the nodes closest
+to the one before it in its lane, which is its neighbour, or at the bootstrap hosts, and walks as any lookup does. As
+lanes are far apart, no node is asked by many at once. The rate is kept by when lookups begin; what one address is
+asked, by the core's throttle. A scrape is the same look-up for filters instead of peers (crawl/scrape.py).
 Memory: 20 bytes for each infohash of the list, and what the look-ups that run hold.
 """
 from __future__ import annotations
@@ -14,14 +14,13 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from typing import Any, Literal
 
 from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id
 from fastdht._ext.walks import Walk
 from fastdht.config import SECOND_US, UNLIMITED, CoreConfig, LookupConfig, ThrottleConfig
-from fastdht.crawl.neighbours import CensusMap, HashList, NodeCache
+from fastdht.crawl.neighbours import CensusMap, HashList
 from fastdht.crawl.scrape import ScrapeWalk, SwarmSize
 from fastdht.engine.clock import monotonic_us
 from fastdht.engine.engine import Engine
@@ -35,8 +34,6 @@ GET_PEERS = 2                   # krpc Method
 CENSUS_ASKED = 8                # closest nodes of a census that should answer: as many hold peers (BEP 5) …
 CENSUS_SEEDS = 12               # … of so many, as those that are silent are replaced
 LEAST_QUERIES = 10
-CACHE_SEEDS = 8                 # a lookup begins at so many of the cache …
-CACHE_NODES = 100_000           # … which forgets those farthest from the infohash worked on: it comes by once
 SECRET_SIZE = 96
 LARGEST_OUTBOX = 1 << 15
 TURN_S = 0.01
@@ -109,13 +106,13 @@ class BulkPeers:
         self._found = found
         self._scraped = scraped
         self._clock = clock
-        self._nodes = NodeCache(CACHE_NODES)
+        self._met: list[list[bytes]] = [[] for _ in range(config.concurrency)]     # by lane, as compact nodes
         self._map = CensusMap(census, 18 if config.family == 6 else 6) if census is not None else None
         self._lookup = LookupConfig(width=CENSUS_ASKED, wide_width=CENSUS_ASKED if census is not None else 12,
                                     subnet_limit=0, max_queries=config.max_queries,
                                     deadline_us=int(4 * config.timeout_s * SECOND_US))
         self._entry: Sequence[bytes] = ()
-        self._running: dict[int, Walk] = {}
+        self._running: dict[Walk, int] = {}         # the lane of each
         self._room = asyncio.Event()
 
     def stop(self) -> None:
@@ -156,16 +153,16 @@ class BulkPeers:
         engine.start()
         return engine
 
-    async def _begin_all(self, hashes: Iterable[bytes], engine: Engine) -> None:
+    async def _begin_all(self, hashes: HashList, engine: Engine) -> None:
         started_us = self._clock()
-        for number, info_hash in enumerate(hashes, 1):
+        for number, (lane, info_hash) in enumerate(hashes.in_lanes(self.config.concurrency), 1):
             while not self.is_stopped and (len(self._running) >= self.config.concurrency
                                            or self._is_ahead(engine, started_us)):
                 self._room.clear()
                 await self._wait_for_room()
             if self.is_stopped:
                 return
-            self._begin(info_hash, engine)
+            self._begin(info_hash, lane, engine)
             if number % HASHES_A_TURN == 0:
                 await asyncio.sleep(0)
 
@@ -187,20 +184,20 @@ class BulkPeers:
         else:                       # ahead of the rate: nobody may be left to wake us
             await asyncio.sleep(TURN_S)
 
-    def _begin(self, info_hash: bytes, engine: Engine) -> None:
+    def _begin(self, info_hash: bytes, lane: int, engine: Engine) -> None:
         if self._map is not None:
             seeds = self._map.closest(info_hash, CENSUS_SEEDS)
+            seeds.reverse()     # of seeds whose ids a lookup does not know the last is asked first
         else:
-            seeds = self._nodes.closest(info_hash, CACHE_SEEDS)
-        seeds.reverse()         # of seeds, whose ids a lookup does not know, the last is asked first
+            seeds = self._met[lane]
         is_scrape = self._scraped is not None
         walk = (ScrapeWalk if is_scrape else Walk)(InfoHash(info_hash), self._lookup, self._on_end)
         if walk.start([engine.lookups], GET_PEERS, seeds or self._entry, is_fixed=self._map is not None,
                       scrape=is_scrape, is_read=is_scrape):
-            self._running[id(walk)] = walk
+            self._running[walk] = lane
 
     def _on_end(self, walk: Walk) -> None:
-        self._running.pop(id(walk), None)
+        lane = self._running.pop(walk)
         self._room.set()
         report: LookupReport = walk.report
         summary = self.summary
@@ -208,9 +205,9 @@ class BulkPeers:
         summary.unanswered += report.responses == 0
         summary.answered += report.responses
         summary.sent += report.queries      # until the core's count, which has what goes on as well
-        if self._map is None:
-            for _, node_id, size, endpoint, *_ in islice(CLOSEST.iter_unpack(report.results[0][6]), CACHE_SEEDS):
-                self._nodes.add(node_id, endpoint[:size])
+        if self._map is None and report.responses:
+            self._met[lane] = [node_id + endpoint[:size]
+                               for _, node_id, size, endpoint, *_ in CLOSEST.iter_unpack(report.results[0][6])]
         if isinstance(walk, ScrapeWalk):
             self._take_size(walk, report)
             return
