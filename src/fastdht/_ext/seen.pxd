@@ -57,7 +57,7 @@ cdef uint32_t add_record(ContactStore* store, Spot* spot, const Endpoint* endpoi
                          const uint8_t* node_id) noexcept nogil
 cdef uint32_t find_record(ContactStore* store, const Endpoint* endpoint) noexcept nogil
 cdef uint32_t count_referrers(ContactStore* store, uint32_t index) noexcept nogil
-cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil
+cdef uint32_t most_asked_address(const ContactStore* store, uint32_t at_once) noexcept nogil
 
 
 cdef inline Record* record_at(const ContactStore* store, uint32_t index) noexcept nogil:

@@ -24,7 +24,6 @@ cdef enum:
     LOOK_AHEAD = 8
     TAG_LINE_BITS = 8           # all but so many bits of the home line are part of the tag
     READY_STEP = 2 << 20        # bytes made ready per tick: one huge page
-    SUMMED_AT_ONCE = 1 << 20    # addresses whose packets are summed together: 13 MB
     SUMS_SPARE = 8192           # so many more may fall to one part than to the mean one
     READY_AHEAD = 131072        # records made ready before they are needed: 0.1 s of the fastest growth
 
@@ -223,9 +222,9 @@ cdef uint32_t count_referrers(ContactStore* store, uint32_t index) noexcept nogi
     return spot.line.referrers[spot.index] if find_spot(store, &endpoint, hash_of(store, &endpoint), &spot) else 0
 
 
-cdef uint32_t most_asked_address(const ContactStore* store) noexcept nogil:
+cdef uint32_t most_asked_address(const ContactStore* store, uint32_t at_once) noexcept nogil:
     """The largest number of packets that one address got, summed over its ports; 0 when memory is short."""
-    cdef uint32_t parts = store.count // SUMMED_AT_ONCE + 1, part, best = 0
+    cdef uint32_t parts = store.count // max(at_once, <uint32_t>1) + 1, part, best = 0
     cdef uint64_t size = (<uint64_t>store.count // parts + SUMS_SPARE) * 3 // 2
     cdef AddressSum* sums = <AddressSum*>map_zeroed(size * sizeof(AddressSum))
     if sums == NULL:
