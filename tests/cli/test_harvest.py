@@ -86,3 +86,38 @@ def test_silent_bootstrap_is_a_failure_in_one_line(tmp_path: Path) -> None:
     code, _, errors = run("harvest", *NOBODY, *ALLOW, "--timeout", "200ms", "--ledger", str(tmp_path / "ledger"))
     assert code == 1
     assert errors.splitlines()[-1].endswith("no bootstrap host answered: asked 127.0.0.1:9")
+
+
+def test_opted_out_nodes_are_never_asked_for_samples(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("127.0.0.0/9  # half of the network\n")
+    with Swarm(1000, 23, infohashes=3000) as network:
+        hosts = [f"{row.ip}:{row.port}" for row in network.truth(0, 64) if int(row.ip.split(".")[1]) >= 128]
+        code, output, errors = run("harvest", "--rate", "max", *ALLOW, "--bootstrap", ",".join(hosts), "--per-ip", "0",
+                                   "--ledger", str(tmp_path / "ledger"), "--out", "-",
+                                   "--exclude", str(tmp_path / "list"))
+        asked = [row.ip for row, count in zip(network.truth(), network.asked(), strict=True) if count]
+    assert code == 0, errors
+    rows = [json.loads(line) for line in output.splitlines()]
+    assert rows and all(int(ip.split(".")[1]) >= 128 for ip in [*asked, *(row["ip"] for row in rows)])
+
+
+def test_harvest_that_a_limit_ends_is_gone_on_with(network: tuple[str, Path], tmp_path: Path) -> None:
+    out, ledger = tmp_path / "out", str(tmp_path / "ledger")
+    code, output, errors = run("harvest", "--rate", "1500", *ALLOW, "--bootstrap", network[0], "--per-ip", "0",
+                               "--ledger", ledger, "--out", str(out), "--purpose", "a test", "--contact",
+                               "https://example.org/why", "--max-nodes", "200", "--json")
+    assert code == 0, errors
+    first = json.loads(output.splitlines()[-1])
+    note = json.loads((out / "crawl.json").read_text())
+    assert (note["state"], note["reason"], note["contact"]) == (
+        "partial", "200 nodes were found", "https://example.org/why")
+    code, output, errors = run("resume", str(out), "--rate", "5000", "--json")
+    assert code == 0, errors
+    second = json.loads(output.splitlines()[-1])
+    assert (first["complete"], second["complete"], second["mode"]) == (False, True, "harvest")
+    assert 200 <= first["found"] < second["found"] == 1000
+    assert first["infohashes"] < second["infohashes"]
+    code, output, _ = run("verify", str(out), "--truth", str(network[1]), "--json")
+    assert (code, json.loads(output)["doubled_rows"]) == (0, 0)
+    code, _, errors = run("resume", str(out), "--workers", "2")
+    assert (code, len(errors.splitlines())) == (2, 1)

@@ -3,7 +3,8 @@
 An entry is the record as it lies in memory, its address, the packets it got and the replies that named it. Entries are
 taken some thousands at a time while the crawl runs on: an entry may be older than the next one. That costs a question
 asked twice, never a node: what was found since is marked afterwards (`mark_found`), from the rows themselves.
-Loaded, every record that waited or was out waits again. Host order: a saved frontier is for the machine that saved it.
+Loaded, every record that waited or was out waits again; one that was asked for samples waits for its first question
+anew, which the ledger then keeps from being for samples. Host order: a saved frontier is for the machine that saved it.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -14,8 +15,8 @@ from fastdht._ext.frontier cimport Frontier
 from fastdht._ext.ids cimport ID_SIZE
 from fastdht._ext.lanes cimport Lane
 from fastdht._ext.questions cimport (
-    DEPTH_STANDARD, RECORD_DOUBTED, RECORD_FOUND, RECORD_UNNAMED, STAGE_DONE, STAGE_FIRST, STAGE_MASK, STAGE_OWN,
-    STAGE_SILENT, is_in_zone, set_stage, stage_of)
+    DEPTH_STANDARD, RECORD_DOUBTED, RECORD_FOUND, RECORD_UNNAMED, STAGE_DONE, STAGE_FALLBACK, STAGE_FIRST, STAGE_MASK,
+    STAGE_OWN, STAGE_SAMPLE, STAGE_SILENT, is_in_zone, set_stage, stage_of)
 from fastdht._ext.naming cimport Tally
 from fastdht._ext.rows cimport FoundRow
 from fastdht._ext.seen cimport (
@@ -101,7 +102,7 @@ cdef bint load_entry(Frontier frontier, Lane* lane, const uint8_t* entry) noexce
     cdef Spot spot
     cdef uint64_t hashed
     cdef uint32_t index
-    if saved.state & STAGE_MASK > STAGE_DONE:
+    if saved.state & STAGE_MASK > STAGE_FALLBACK:
         return False
     endpoint.family = lane.store.family
     endpoint.port = saved.port
@@ -117,6 +118,8 @@ cdef bint load_entry(Frontier frontier, Lane* lane, const uint8_t* entry) noexce
     record = record_at(&lane.store, index)
     record.state = saved.state
     record.step = saved.step
+    if stage_of(record) == STAGE_SAMPLE:
+        set_stage(record, STAGE_FIRST)
     spot.line.referrers[spot.index] = max(<uint8_t>1, entry[lane.store.stride + 1])
     lane.store.asked[index] = entry[lane.store.stride]
     frontier.inside += not record.state & RECORD_UNNAMED and is_in_zone(&frontier.plan, record.id)

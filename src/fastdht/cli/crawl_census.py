@@ -180,8 +180,16 @@ def resume(directory: Path, rate: float | None, workers: int, scheduler: str, as
 
     What was found is kept; zones that are done are not crawled again. Limits that are not given anew are lifted.
     """
+    from fastdht.cli import crawl_harvest
+    from fastdht.crawl.layout import read_note
     from fastdht.crawl.runner import reopen
 
+    note = read_note(directory)
+    if note.get("mode") == "harvest":
+        if workers > 1 or scheduler:
+            raise click.UsageError("a harvest has one ledger, so one process: no --workers and no --scheduler")
+        crawl_harvest.resume(directory, note, rate, limits, metrics, as_json=as_json)
+        return
     plan, note = reopen(directory)
     plan = plan.going_on(rate, **{name: value or 0 for name, value in limits.items()})
     result = run_plan(plan, directory, workers, scheduler, {}, note, metrics)

@@ -91,12 +91,14 @@ def new_digest() -> Any:
 
 class Saver:
     """Saves the attempt at one zone whose rows go to `sink`, and edges to `edges`; parts of an earlier attempt count.
+    Those of `samples` are only closed: each counts, as nobody tells the same ones twice.
 
     Methods that begin with `write` are for the writer's thread. Raises PersistError.
     """
 
     def __init__(self, folder: Path, attempt: str, config_hash: str, sink: DirectorySink, interval_us: int,
-                 saved: Saved | None = None, edges: DirectorySink | None = None) -> None:
+                 saved: Saved | None = None, edges: DirectorySink | None = None,
+                 samples: DirectorySink | None = None) -> None:
         self._adopted: list[str] = list(saved.values["parts"]) if saved else []
         self._adopted_edges: list[str] = list(saved.values["edge_parts"]) if saved else []
         self._folder = folder
@@ -104,6 +106,7 @@ class Saver:
         self._config_hash = config_hash
         self._sink = sink
         self._edges = edges
+        self._samples = samples
         self._interval_us = interval_us
         self._done: list[dict[str, Any]] = [each for each in saved.passes if each["is_done"]] if saved else []
         self._number = 0
@@ -192,9 +195,9 @@ class Saver:
     def write_end(self, values: dict[str, Any], is_pass_done: bool) -> None:
         assert self._file is not None
         path = self._folder / f"{self._attempt}-{self._number}.frontier"
-        self._sink.roll()
-        if self._edges is not None:
-            self._edges.roll()
+        for sink in (self._sink, self._edges, self._samples):
+            if sink is not None:
+                sink.roll()
         try:
             self._file.flush()
             os.fsync(self._file.fileno())

@@ -49,8 +49,6 @@ class ZoneRun:
         self._attempt = new_id().replace("-", "")
         self._on_progress = on_progress
         self._crawl: Crawl | None = None
-        self._looks = 0
-        self._disk_bytes = 0
 
     def stop(self) -> None:
         if self._crawl is not None:
@@ -70,7 +68,7 @@ class ZoneRun:
         saver = Saver(folder, self._attempt, self._plan.config_hash, sink,
                       int(self._plan.checkpoint_s * SECOND_US), saved, edges)
         self._crawl = Crawl(self._plan.config_of(self.zone), sink, on_progress=self._on_progress, saver=saver,
-                            saved=saved, disk_used=self._disk_used, edges=edges)
+                            saved=saved, disk_used=DiskMeter(self._directory), edges=edges)
         watcher = asyncio.create_task(self._watch_for_stop())
         try:
             with stopped_by_signals(self.stop):
@@ -92,11 +90,20 @@ class ZoneRun:
             await asyncio.sleep(LOOK_S)
         self.stop()
 
-    def _disk_used(self) -> int:
+
+class DiskMeter:
+    """Bytes of all files below a folder: called ten times a second, it looks once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._looks = 0
+        self._bytes = 0
+
+    def __call__(self) -> int:
         self._looks += 1
         if self._looks % DISK_EVERY == 1:
-            self._disk_bytes = folder_bytes(self._directory)
-        return self._disk_bytes
+            self._bytes = folder_bytes(self._folder)
+        return self._bytes
 
 
 def find_saved(directory: Path, zone: Zone, config_hash: str) -> Saved | None:
