@@ -15,11 +15,14 @@ from fastdht.cli.run import run_async
 from fastdht.crawl.neighbours import HashList
 from fastdht.crawl.peers import BulkPeers, PeersConfig
 
+CONCURRENCY = 256           # as libtorrent's
+
 
 def main() -> None:
     hashes, bootstrap, *census = sys.argv[1:]
     wanted = HashList(bytes.fromhex(line) for line in Path(hashes).read_text().split())
-    config = PeersConfig(bootstrap=(bootstrap,), allow_net=("127.0.0.0/8",), rate=0.0, per_ip_rate=0.0)
+    config = PeersConfig(bootstrap=(bootstrap,), allow_net=("127.0.0.0/8",), rate=0.0, per_ip_rate=0.0,
+                         concurrency=CONCURRENCY)
     run = BulkPeers(config, census=read_census(Path(census[0])) if census else None)
     before = own_cpu_s()
     summary = run_async(run.run(wanted))

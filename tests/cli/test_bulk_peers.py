@@ -78,6 +78,20 @@ def test_census_is_the_map_of_a_look_up(network: Swarm, tmp_path: Path) -> None:
     assert len((out / "parts" / "swarms" / "part-0.jsonl").read_text().splitlines()) == 30
 
 
+def test_who_opted_out_is_neither_asked_nor_told_of(tmp_path: Path) -> None:
+    with Swarm(1000, 24, torrents=30) as network:
+        named = sorted({ip for number in range(30) for ip, _ in network.torrent_peers(network.torrent(number))})
+        (tmp_path / "list").write_text("127.0.0.0/9\n" + "\n".join(named[::2]))
+        hosts = [f"{row.ip}:{row.port}" for row in network.truth(0, 64) if int(row.ip.split(".")[1]) >= 128]
+        code, output, errors = run("peers", "-", "--rate", "max", *ALLOW, "--bootstrap", ",".join(hosts), "--per-ip", "0",
+                                   "--exclude", str(tmp_path / "list"), "--anonymize", "none", text=listed(network))
+        asked = [row.ip for row, count in zip(network.truth(), network.asked(), strict=True) if count]
+    assert code == 0, errors
+    told = {peer.rpartition(":")[0] for line in output.splitlines() for peer in json.loads(line)["peers"]}
+    assert told and told <= set(named[1::2])
+    assert asked and all(int(ip.split(".")[1]) >= 128 for ip in asked)
+
+
 def test_file_without_an_infohash_is_refused() -> None:
     code, output, errors = run("peers", "-", text="# nothing\n\n")
     assert (code, output, len(errors.splitlines())) == (2, "", 1)

@@ -66,6 +66,30 @@ def test_metadata_goes_to_stdout_as_one_json_line_a_hash(peer: str) -> None:
     assert "1 of 2 fetched" in errors
 
 
+def test_peer_that_opted_out_is_not_connected_to(peer: str, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("127.0.0.1\n")
+    code, output, _ = run("-", "--bootstrap", "none", "--exclude", str(tmp_path / "list"), text=f"{HASH} {peer}\n")
+    record = json.loads(output)
+    assert (code, record["status"], record["peers"], record["tried"]) == (0, "no_peers", 0, 0)
+
+
+def test_infohashes_of_a_harvest_are_each_taken_once(peer: str, tmp_path: Path) -> None:
+    folder = tmp_path / "harvest" / "parts" / "samples"
+    folder.mkdir(parents=True)
+    (tmp_path / "harvest" / "crawl.json").write_text('{"layout": 1, "mode": "harvest"}')
+    row = {"ip": "127.0.0.1", "port": 1, "num": 2, "interval": 3, "t": 4}
+    (folder / "part-0.jsonl").write_text("".join(
+        json.dumps({"info_hash": each, **row}) + "\n" for each in (OTHER, HASH, OTHER)))
+    code, output, errors = run("--from-harvest", str(tmp_path / "harvest"), "--bootstrap", "127.0.0.1:9", "--allow-net",
+                               "127.0.0.0/8")
+    assert code == 0, errors
+    assert sorted(json.loads(line)["info_hash"] for line in output.splitlines()) == sorted((HASH, OTHER))
+    for arguments in ((), ("-", "--from-harvest", str(tmp_path / "harvest")),
+                      ("--from-harvest", str(tmp_path / "harvest"), "--bootstrap", "none")):
+        code, output, errors = run(*arguments, text="")
+        assert (code, output, len(errors.splitlines())) == (2, "", 1)
+
+
 @pytest.mark.parametrize("format_", ["jsonl", "parquet"])
 def test_directory_holds_records_torrents_and_a_summary(peer: str, tmp_path: Path, format_: str) -> None:
     (tmp_path / "hashes").write_text(f"{HASH} {peer}\n{OTHER}\n")

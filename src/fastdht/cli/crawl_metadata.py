@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -15,17 +15,21 @@ from typing import Any, TextIO
 import click
 
 from fastdht import __version__
-from fastdht.cli.folders import OutFolder
+from fastdht.blocklist import Blocklist
+from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, NETWORK, SIZE, HostPort
 from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary, seconds
 from fastdht.cli.run import run_async
 from fastdht.cli.serve import bootstrap_hosts
-from fastdht.crawl.metadata.bulk import FindPeers, MetadataRecord, MetadataRun, MetadataSummary, read_wanted
+from fastdht.crawl.harvest_run import read_samples
+from fastdht.crawl.metadata.bulk import FindPeers, MetadataRecord, MetadataRun, MetadataSummary, Wanted, read_wanted
 from fastdht.crawl.metadata.fetch import FetchConfig
 from fastdht.crawl.metadata.torrent import write_torrent
+from fastdht.crawl.neighbours import HashList
 from fastdht.crawl.records import FORMATS, METADATA_COLUMNS
 from fastdht.crawl.sinks import prepare_directory, write_json
 from fastdht.crawl.tables import TableSink, json_line
+from fastdht.errors import PersistError
 from fastdht.node import Node
 from fastdht.types import Endpoint, InfoHash
 
@@ -55,7 +59,9 @@ class Output:
 
 
 @click.command()
-@click.argument("hashes", type=click.File("r", encoding="utf-8"))
+@click.argument("hashes", type=click.File("r", encoding="utf-8"), required=False)
+@click.option("--from-harvest", "harvest", type=CrawlFolder(), default=None,
+              help="Directory of a harvest: every infohash that it saw, instead of HASHES.")
 @click.option("--out", type=OutFolder(), default=None,
               help="Directory or URL for records and .torrent files, new or empty. Default: JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
@@ -77,11 +83,14 @@ class Output:
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="Hosts to look up peers through, HOST:PORT,…; none: only peers named in the input.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
+@click.option("--exclude", type=click.Path(path_type=Path), multiple=True,
+              help="Opt-out list: addresses never asked, one address, range or CIDR a line.")
+@click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
 @click.option("--purpose", default="", help="Why this is done; recorded in crawl.json. Needed with --out.")
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
-def metadata(hashes: TextIO, out: Path | None, format_: str | None, torrents: bool, purpose: str, as_json: bool,
-             bootstrap: str | tuple[HostPort, ...], allow_net: tuple[str, ...], parallel: int,
-             connect_timeout: float, timeout: float, **limits: int) -> None:
+def metadata(hashes: TextIO | None, harvest: Path | None, out: Path | None, format_: str | None, torrents: bool,
+             purpose: str, as_json: bool, bootstrap: str | tuple[HostPort, ...], allow_net: tuple[str, ...], exclude: tuple[Path, ...],
+             contact: str, parallel: int, connect_timeout: float, timeout: float, **limits: int) -> None:
     """Fetch the metadata of the torrents in HASHES (- for stdin), and check it against their hashes.
 
     A line is a hash, or a hash and the peers to ask: HASH IP:PORT IP:PORT …, or a JSON object with info_hash and peers.
@@ -91,10 +100,17 @@ def metadata(hashes: TextIO, out: Path | None, format_: str | None, torrents: bo
 
     if out is not None and not purpose:
         raise click.UsageError("--out keeps names of what people share; say why with --purpose TEXT")
+    if (hashes is None) == (harvest is None):
+        raise click.UsageError("either HASHES or --from-harvest DIR says which torrents")
+    if harvest is not None and bootstrap == "none":
+        raise click.UsageError("--from-harvest names no peers, so they must be looked up: --bootstrap is none")
+    wanted = read_wanted(hashes) if hashes is not None else harvested(harvest)
     config = FetchConfig(connect_s=connect_timeout, silence_s=timeout, **limits)
     chosen = choose_format(format_) if out is not None else "jsonl"
     note = {"version": __version__, "mode": "metadata", "id": os.urandom(16).hex(), "purpose": purpose,
-            "format": chosen, "command": shlex.join(["fastdht", *sys.argv[1:]]), "config": asdict(config)}
+            "format": chosen, "command": shlex.join(["fastdht", *sys.argv[1:]]), "contact": contact,
+            "config": asdict(config)}
+    blocklist = Blocklist.read(*exclude) if exclude else None
     if out is not None:
         prepare_directory(out)
         write_json(out / "crawl.json", {"state": "running", **note})
@@ -102,7 +118,7 @@ def metadata(hashes: TextIO, out: Path | None, format_: str | None, torrents: bo
     state = "failed"
     try:
         with closing(output):
-            summary, is_whole = run_async(work(hashes, output, config, parallel, bootstrap, allow_net))
+            summary, is_whole = run_async(work(wanted, output, config, parallel, bootstrap, allow_net, blocklist))
         state = "complete" if is_whole else "partial"
         if out is not None:
             write_json(out / "summary.json", summary.as_dict())
@@ -117,21 +133,30 @@ def metadata(hashes: TextIO, out: Path | None, format_: str | None, torrents: bo
         emit_remark(f"{count(summary.fetched)} of {count(summary.hashes)} fetched in {seconds(summary.elapsed_s)}")
 
 
-async def work(hashes: TextIO, output: Output, config: FetchConfig, parallel: int,
-               bootstrap: str | tuple[HostPort, ...], allow_net: tuple[str, ...]) -> tuple[MetadataSummary, bool]:
+async def work(wanted: Iterable[Wanted], output: Output, config: FetchConfig, parallel: int,
+               bootstrap: str | tuple[HostPort, ...], allow_net: tuple[str, ...],
+               blocklist: Blocklist | None) -> tuple[MetadataSummary, bool]:
     """Run to the end or to the first signal; whether all of the input was worked on."""
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         find = None
         if bootstrap != "none":
             node = await stack.enter_async_context(
-                Node(bootstrap=bootstrap_hosts(bootstrap), allow_net=allow_net, read_only=True))
+                Node(bootstrap=bootstrap_hosts(bootstrap), allow_net=allow_net, read_only=True, blocklist=blocklist))
             find = looker(node)
-        run = MetadataRun(config, output.keep, find, parallel=parallel)
+        run = MetadataRun(config, output.keep, find, parallel=parallel, blocklist=blocklist)
         if sys.platform != "win32":
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, run.stop)
-        return await run.run(read_wanted(hashes)), not run.is_stopped
+        return await run.run(wanted), not run.is_stopped
+
+
+def harvested(folder: Path | None) -> Iterator[Wanted]:
+    """Each infohash that a harvest saw, once. Raises PersistError."""
+    seen = HashList(bytes.fromhex(row[0]) for row in read_samples(folder)) if folder is not None else HashList()
+    if not len(seen):
+        raise PersistError(f"{folder} holds no samples; it must be what `fastdht crawl harvest --out` wrote")
+    return (Wanted(InfoHash(each), ()) for each in seen)
 
 
 def looker(node: Node) -> FindPeers:

@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from fastdht import __version__
+from fastdht.blocklist import Blocklist
 from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK
 from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary, seconds
@@ -39,14 +40,16 @@ from fastdht.types import ID_SIZE, Endpoint
 class Output:
     """Peers to tables, or a JSON line per infohash to stdout, which `crawl metadata` reads when nothing is hidden."""
 
-    def __init__(self, out: Path | None, format_: str, kind: str) -> None:
+    def __init__(self, out: Path | None, format_: str, kind: str, blocklist: Blocklist | None = None) -> None:
         self._text = anonymizer(kind, os.urandom(32))       # the key is kept nowhere
+        self._blocklist = blocklist                         # whose addresses are not told either
         self._peers = TableSink(out, "peers", PEER_COLUMNS, format_) if out is not None else None
         self._swarms = TableSink(out, "swarms", SWARM_COLUMNS, format_) if out is not None else None
 
     def keep(self, info_hash: bytes, report: LookupReport) -> None:
         digits = info_hash.hex()
-        peers = dict.fromkeys(map(self._text, report.values))
+        peers = dict.fromkeys(self._text(each) for each in report.values
+                              if self._blocklist is None or each.ip not in self._blocklist)
         if self._peers is None or self._swarms is None:
             line = {"info_hash": digits, "peers": list(peers), "found": report.value_count}
             sys.stdout.write(json.dumps(line) + "\n")
@@ -91,10 +94,14 @@ class Sizes:
               help="Peers as their /24 or /48, as hashes with a key that is thrown away, or whole.")
 @click.option("--purpose", default="", help="Why this is done; recorded in crawl.json. Needed with --out.")
 @click.option("--rate", default="2000", show_default=True,
-              help="Queries per second; max (only with --allow-net): as fast as this machine can.")
+              help="Queries per second; max: as fast as this machine can, with --i-own-this-network or --allow-net.")
+@click.option("--i-own-this-network", is_flag=True, help="Whoever is asked has agreed; --rate max needs it.")
+@click.option("--nat-friendly", is_flag=True, help="At most 200 packets per second, for a home router.")
+@click.option("--new-endpoints-per-minute", type=click.IntRange(1), default=None,
+              help="At most so many addresses and ports a minute that were not asked before; lowers the rate.")
 @click.option("--per-ip", "per_ip_rate", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
               help="Queries per second to one address; 0 lifts it.")
-@click.option("--concurrency", type=click.IntRange(1, 4096), default=256, show_default=True,
+@click.option("--concurrency", type=click.IntRange(1, 4096), default=1024, show_default=True,
               help="Infohashes worked on at a time.")
 @click.option("--budget-msgs", "max_queries", type=click.IntRange(10, 1000), default=60, show_default=True,
               help="Queries for one infohash.")
@@ -103,38 +110,47 @@ class Sizes:
               help="HOST:PORT,… to start from, or public; not asked with --from-census.")
 @click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0", help="Local address.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
+@click.option("--exclude", type=click.Path(path_type=Path, allow_dash=True), multiple=True,
+              help="Opt-out list: addresses never asked nor told of, one address, range or CIDR a line; - for stdin.")
+@click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
 @click.option("--out", type=OutFolder(), default=None,
               help="Directory or URL for the tables, new or empty. Default: JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
               help="Of the tables in --out. Default: parquet where pyarrow is installed.")
 @metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
-def peers(hashes: TextIO, census: Path | None, is_scrape: bool, anonymize: str, purpose: str, rate: str, bootstrap: Any,
-          out: Path | None, format_: str | None, as_json: bool, allow_net: tuple[str, ...], metrics: Endpoint | None,
-          **options: Any) -> None:
+def peers(hashes: TextIO, census: Path | None, is_scrape: bool, anonymize: str, purpose: str, rate: str,
+          i_own_this_network: bool, nat_friendly: bool, new_endpoints_per_minute: int | None, bootstrap: Any,
+          out: Path | None, format_: str | None, as_json: bool, allow_net: tuple[str, ...], exclude: tuple[Path, ...],
+          contact: str, metrics: Endpoint | None, **options: Any) -> None:
     """Look up the peers of the infohashes in HASHES (- for stdin), one on a line, and announce nothing."""
     from fastdht.cli.crawl import Rate, bootstrap_names, choose_format, finish_note
+    from fastdht.cli.crawl_census import limit_rate
 
     if out is not None and not purpose:
         raise click.UsageError("--out keeps who shares what; say why with --purpose TEXT")
     packets = Rate().convert(rate, None, None)
-    if packets == 0 and not allow_net:
-        raise click.UsageError("--rate max floods whoever is asked; it needs --allow-net, for a network of your own")
-    config = PeersConfig(bootstrap=bootstrap_names(bootstrap), rate=packets, allow_net=allow_net, **options)
+    if packets == 0 and not allow_net and not i_own_this_network:
+        raise click.UsageError(
+            "--rate max floods whoever is asked; it needs --i-own-this-network, or --allow-net for a test network")
+    config = PeersConfig(bootstrap=bootstrap_names(bootstrap), allow_net=allow_net,
+                         rate=limit_rate(packets, nat_friendly, new_endpoints_per_minute),
+                         blocklist=Blocklist.read(*exclude) if exclude else None, **options)
     wanted = HashList(each.info_hash for each in read_wanted(hashes))
     if not len(wanted):
         raise click.UsageError(f"{hashes.name} has no infohash; one on a line is needed")
     chosen = choose_format(format_) if out is not None else "jsonl"
     mode = {"mode": "scrape" if is_scrape else "peers", "anonymize": anonymize}
     note = {"version": __version__, **mode, "id": os.urandom(16).hex(), "purpose": purpose, "format": chosen,
-            "command": shlex.join(["fastdht", *sys.argv[1:]]),
-            "config": {**asdict(config), "bind": str(config.bind)}}
+            "command": shlex.join(["fastdht", *sys.argv[1:]]), "contact": contact,
+            "config": {**asdict(replace(config, blocklist=None)), "bind": str(config.bind),
+                       "blocklist": len(config.blocklist or ())}}
     if out is not None:
         prepare_directory(out)
         write_json(out / "crawl.json", {"state": "running", **note})
     state = "failed"
     try:
-        with closing(Sizes(out, chosen) if is_scrape else Output(out, chosen, anonymize)) as output:
+        with closing(Sizes(out, chosen) if is_scrape else Output(out, chosen, anonymize, config.blocklist)) as output:
             known = read_census(census) if census is not None else None
             summary = run_async(work(config, output, known, wanted, metrics))
         state = "complete" if summary.complete else "partial"

@@ -70,11 +70,16 @@ def forget_nodes(folder: Path, kept: tuple[str, ...] | list[str]) -> None:
 
 def read_blocks(folder: Path) -> Iterator[bytes]:
     """The samples that are there, packed as they came, some ten thousand at a time. Raises PersistError."""
+    by_answer = itertools.groupby(read_samples(folder), key=lambda row: row[1:])
+    answers = (pack_answer(list(shown)) for _, shown in by_answer)
+    while block := b"".join(itertools.islice(answers, BATCH_ROWS // 16)):
+        yield block
+
+
+def read_samples(folder: Path) -> Iterator[Sample]:
+    """The rows of all parts of samples. Raises PersistError."""
     for path in sorted((folder / "parts" / "samples").glob("part-*.*")):
-        rows = read_parquet(path) if path.suffix == ".parquet" else read_lines(path)
-        answers = (pack_answer(list(shown)) for _, shown in itertools.groupby(rows, key=lambda row: row[1:]))
-        while block := b"".join(itertools.islice(answers, BATCH_ROWS // 16)):
-            yield block
+        yield from read_parquet(path) if path.suffix == ".parquet" else read_lines(path)
 
 
 def pack_answer(rows: list[Sample]) -> bytes:
@@ -85,9 +90,11 @@ def pack_answer(rows: list[Sample]) -> bytes:
 
 
 def read_parquet(path: Path) -> Iterator[Sample]:
-    import pyarrow
-    import pyarrow.parquet
-
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise PersistError(f"{path} is Parquet: install pyarrow (pip install 'fastdht[crawl]') to read it") from None
     try:
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches(BATCH_ROWS, columns=list(NAMES)):
             yield from zip(*[column.to_pylist() for column in batch.columns], strict=True)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from fastdht._ext.core import Core
 from fastdht._ext.ids import random_id
 from fastdht._ext.walks import Walk
+from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, UNLIMITED, CoreConfig, LookupConfig, ThrottleConfig
 from fastdht.crawl.neighbours import CensusMap, HashList
 from fastdht.crawl.scrape import ScrapeWalk, SwarmSize
@@ -37,6 +38,7 @@ LEAST_QUERIES = 10
 SECRET_SIZE = 96
 LARGEST_OUTBOX = 1 << 15
 TURN_S = 0.01
+STALL_US = SECOND_US            # at most: then another node is asked, though the answer may still come
 HASHES_A_TURN = 64              # begun before the loop gets its turn
 
 Found = Callable[[bytes, LookupReport], None]
@@ -50,9 +52,10 @@ class PeersConfig:
     bootstrap: tuple[str, ...]              # host:port; not asked with a census
     bind: Endpoint = Endpoint("0.0.0.0", 0)
     allow_net: tuple[str, ...] = ()
+    blocklist: Blocklist | None = None      # addresses that are neither asked nor heard
     rate: float = 2000.0                    # queries/s; 0: no limit
     per_ip_rate: float = 1.0                # queries/s to one address; 0: no limit
-    concurrency: int = 256                  # lookups at a time
+    concurrency: int = 1024                 # lookups at a time: half of all contacts dead, each takes seconds
     max_queries: int = 60                   # of one infohash
     timeout_s: float = 5.0
     seed: int = 0
@@ -145,8 +148,9 @@ class BulkPeers:
         # room for all first questions at once: one that finds none waits for a sweep, and may do so until its deadline
         outbox = min(1 << (CENSUS_ASKED * config.concurrency).bit_length(), LARGEST_OUTBOX)
         core = Core(CoreConfig(
-            family=config.family, allowed_nets=config.allow_net, read_only=True, transactions=1 << 15, outbox=outbox,
-            lookups=config.concurrency, throttle=throttle, stall_us=int(config.timeout_s * SECOND_US / 3),
+            family=config.family, allowed_nets=config.allow_net, blocklist=config.blocklist, read_only=True,
+            transactions=1 << 15, outbox=outbox, lookups=config.concurrency, throttle=throttle,
+            stall_us=min(int(config.timeout_s * SECOND_US / 3), STALL_US),
             timeout_us=int(config.timeout_s * SECOND_US)), random_id(config.seed), os.urandom(SECRET_SIZE), config.seed)
         engine = Engine(core, open_transport(config.bind), self._clock, lookups=config.concurrency,
                         transactions=1 << 15)

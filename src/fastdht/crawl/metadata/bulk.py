@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
+from fastdht.blocklist import Blocklist
 from fastdht.crawl.metadata.fetch import FetchConfig, Fetcher, FetchReport
 from fastdht.crawl.metadata.torrent import describe
 from fastdht.errors import DecodeError, LookupFailed
@@ -76,15 +77,20 @@ Keep = Callable[[MetadataRecord, bytes | None], None]       # the record, and th
 
 
 class MetadataRun:
-    """Works through hashes, `parallel` at a time; `keep` gets each record as it is done, `find` looks for peers."""
+    """Works through hashes, `parallel` at a time; `keep` gets each record as it is done, `find` looks for peers.
 
-    def __init__(self, config: FetchConfig, keep: Keep, find: FindPeers | None = None, *, parallel: int = 200) -> None:
+    Who is on the `blocklist` is no peer, wherever it was named.
+    """
+
+    def __init__(self, config: FetchConfig, keep: Keep, find: FindPeers | None = None, *, parallel: int = 200,
+                 blocklist: Blocklist | None = None) -> None:
         self.summary = MetadataSummary()
         self.is_stopped = False
         self._fetcher = Fetcher(config)
         self._keep = keep
         self._find = find
         self._parallel = parallel
+        self._blocklist = blocklist
 
     def stop(self) -> None:
         """Take no further hashes; those being worked on are finished."""
@@ -114,10 +120,15 @@ class MetadataRun:
         for _ in range(self._parallel):
             await queue.put(None)
 
+    def _allowed(self, peers: Sequence[Endpoint]) -> Sequence[Endpoint]:
+        if self._blocklist is None:
+            return peers
+        return [peer for peer in peers if peer.ip not in self._blocklist]
+
     async def _work(self, queue: asyncio.Queue[Wanted | None]) -> None:
         while (each := await queue.get()) is not None:
             started = time.monotonic()
-            peers = each.peers or await self._look_up(each.info_hash)
+            peers = self._allowed(each.peers or await self._look_up(each.info_hash))
             report = await self._fetcher.fetch(each.info_hash, peers)
             record = judge(report, len(peers), time.monotonic() - started)
             self.summary.hashes += 1
