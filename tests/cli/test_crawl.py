@@ -45,13 +45,35 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     ("verify", "/nonexistent", "--truth", "x"), ("--zones", "3"), ("--zones", "0"), ("--exclude", "/nonexistent"),
     ("--max-disk", "much"), ("--max-nodes", "0"), ("--time", "soon"), ("--workers", "2"), ("--workers", "0"),
     ("--scheduler", "tcp://127.0.0.1:9"), ("--new-endpoints-per-minute", "0"), ("resume", "/nonexistent"), ("merge",),
-    ("--edges", *NOBODY),
+    ("--edges", *NOBODY), ("--seeds", "/nonexistent"), ("--progress", "much"),
     ("-4", "--bind", "[::1]:0", *NOBODY), ("-6", "--bind", "127.0.0.1", *NOBODY), ("-6", *NOBODY),
     ("--bind", "127.0.0.1", "--bind", "127.0.0.2", *NOBODY), ("merge", "/tmp"), ("resume", "/"), ("merge", "/", "--out", "x.sqlite"),
 ])
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> None:
     code, output, errors = run(*arguments)
     assert (code, output, len(errors.splitlines())) == (2, "", 1), errors
+
+
+def test_seeds_of_a_file_are_asked_as_well(network: tuple[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "seeds").write_text("# of yesterday\n" + network[0].replace(",", "  # one\n") + "\n")
+    code, output, errors = run(*NOBODY, *ALLOW, "--rate", "max", "--per-ip", "0", "--seeds", str(tmp_path / "seeds"),
+                               "--json", "--progress", "none")
+    assert (code, json.loads(output)["found"], errors) == (0, 1000, "")
+
+
+@pytest.mark.parametrize(("text", "told"), [("1.2.3.4:5\nnowhere\n", "line 2"), ("1.2.3.4:5\n" * 1001, "1001 hosts")])
+def test_seeds_that_are_none_are_told(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "seeds").write_text(text)
+    code, output, errors = run(*NOBODY, *ALLOW, "--seeds", str(tmp_path / "seeds"))
+    assert (code, output, len(errors.splitlines())) == (2, "", 1)
+    assert told in errors
+
+
+def test_progress_is_an_object_a_line_where_wanted(network: tuple[str, Path]) -> None:
+    code, _, errors = run("--bootstrap", network[0], *ALLOW, "--rate", "900", "--progress", "json")
+    assert code == 0
+    steps = [json.loads(line) for line in errors.splitlines()]
+    assert len(steps) > 2 and steps[0]["found"] < steps[-1]["found"] <= 1000
 
 
 def test_census_of_both_families_keeps_who_names_whom(network: tuple[str, Path], tmp_path: Path) -> None:

@@ -21,12 +21,14 @@ from fastdht.config import public_bootstrap
 from fastdht.crawl.settings import CrawlConfig
 from fastdht.crawl.sinks import has_parquet, write_json
 from fastdht.crawl.zones import Zone
+from fastdht.engine.names import split_host
 from fastdht.errors import DHTError
 from fastdht.types import Endpoint
 
 __all__ = ["LAYOUT", "Rate", "choose_format", "crawl", "finish_note", "make_config"]
 
 LAYOUT = 1              # of a directory whose tables are flat: parts/TABLE/part-N
+MAX_SEEDS = 1000        # any of them leads to all others
 MODES = {"census": "crawl_census", "harvest": "crawl_harvest", "merge": "crawl_census", "metadata": "crawl_metadata",
          "monitor": "crawl_monitor", "peers": "crawl_peers", "size": "crawl_size",
          "resume": "crawl_census", "send": "crawl_census"}      # and the module beside this one that exports it
@@ -66,9 +68,9 @@ def crawl() -> None:
 
 def make_config(rate: float, allow_net: tuple[str, ...], *, bootstrap: str | tuple[HostPort, ...], bind: Endpoint,
                 depth: str, zone: Any, passes: int, max_inflight: int, per_ip: float, timeout: float | None,
-                max_contacts: int, seed: int | None, **limits: Any) -> CrawlConfig:
+                max_contacts: int, seed: int | None, seeds: tuple[Path, ...] = (), **limits: Any) -> CrawlConfig:
     return CrawlConfig(
-        bootstrap=bootstrap_names(bootstrap), bind=bind, allow_net=allow_net, depth=depth,
+        bootstrap=(*bootstrap_names(bootstrap), *read_seeds(seeds)), bind=bind, allow_net=allow_net, depth=depth,
         zone=Zone(*zone) if zone else Zone(), passes=passes, rate=rate, max_in_flight=max_inflight,
         per_ip_rate=per_ip, timeout_s=timeout or 0.0, max_contacts=max_contacts,
         seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed, **limits)
@@ -82,6 +84,26 @@ def bootstrap_names(bootstrap: str | tuple[HostPort, ...]) -> tuple[str, ...]:
     if bootstrap != "public":
         raise click.UsageError(f"--bootstrap {bootstrap}: a crawl needs HOST:PORT,… or public")
     return public_bootstrap()
+
+
+def read_seeds(paths: tuple[Path, ...]) -> tuple[str, ...]:
+    """The hosts that files name, one HOST:PORT a line."""
+    hosts = []
+    for path in paths:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise click.UsageError(f"--seeds {path}: {error}") from None
+        for number, line in enumerate(lines, 1):
+            if host := line.partition("#")[0].strip():
+                try:
+                    split_host(host)
+                except DHTError as error:
+                    raise click.UsageError(f"--seeds {path}, line {number}: {error}") from None
+                hosts.append(host)
+    if len(hosts) > MAX_SEEDS:
+        raise click.UsageError(f"--seeds names {len(hosts)} hosts; at most {MAX_SEEDS} are of use")
+    return tuple(hosts)
 
 
 def choose_format(wanted: str | None) -> str:

@@ -13,6 +13,7 @@ from fastdht.blocklist import Range, read_ranges
 from fastdht.cli.crawl_run import emit_result, run_plan, run_unkept
 from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, SIZE, ZONE
+from fastdht.cli.progress import progress_option
 from fastdht.cli.render import Row, count, emit_json, print_summary
 from fastdht.cli.watching import metrics_option
 from fastdht.crawl.cost import Cost, estimate
@@ -37,6 +38,11 @@ class Rate(click.ParamType):  # type: ignore[type-arg]     # generic only since 
         return 0.0 if value == UNLIMITED else RATE.convert(value, param, ctx)
 
 
+seeds_option = click.option(
+    "--seeds", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True,
+    help="More hosts to start from, HOST:PORT on a line each, in a file.")
+
+
 def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Who crawls, and how fast: for census and resume."""
     for option in reversed([
@@ -44,10 +50,12 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Processes that crawl zones at a time; each gets its share of the rate."),
         click.option("--scheduler", default="", metavar="tcp://HOST:PORT",
                      help="A Dask scheduler whose workers crawl the zones; --out must be a path they all share."),
-        click.option("--time", "time_s", type=DURATION, default=None, help="End after so long, as 10m."),
+        click.option("--time", "time_s", type=DURATION, default=None,
+                     help="End after so long, as 10m; what went before a `resume` counts."),
         click.option("--max-nodes", type=click.IntRange(1), default=None, help="End with so many nodes."),
         click.option("--max-disk", type=SIZE, default=None, help="End when --out takes so much, as 10GiB."),
         metrics_option,
+        progress_option,
         click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object."),
     ]):
         command = option(command)
@@ -83,6 +91,7 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Opt-out list: addresses never asked, one address, range or CIDR a line; - for stdin.")
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="HOST:PORT,… to start from, or public.")
+@seeds_option
 @click.option("--bind", "binds", type=LISTEN, multiple=True,
               help="Local address, one for each family; alone, an IPv6 one means -6. Default: any address and port.")
 @click.option("--max-contacts", type=click.IntRange(1, 200_000_000), default=16_000_000, show_default=True,
@@ -103,7 +112,7 @@ def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool
            allow_net: tuple[str, ...], exclude: tuple[Path, ...], out: Path | None, format_: str | None,
            checkpoint_s: float, contact: str, dry_run: bool, expect: int, workers: int, scheduler: str, as_json: bool,
            time_s: float | None, max_nodes: int | None, max_disk: int | None, metrics: Endpoint | None,
-           families: str | None, binds: tuple[Endpoint, ...], edges: bool, **options: Any) -> None:
+           progress: str, families: str | None, binds: tuple[Endpoint, ...], edges: bool, **options: Any) -> None:
     """Find every node that answers: its address, id, round-trip time and client.
 
     Asks each contact what the depth says and no more, says that it is read-only (BEP 43), and stores nothing.
@@ -127,10 +136,10 @@ def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool
         show_cost(estimate(config, expect, plan.format_, zones), as_json)
         return
     if folder is None:
-        result = run_unkept(plan, sys.stdout.buffer if out is not None else None, metrics)
+        result = run_unkept(plan, sys.stdout.buffer if out is not None else None, metrics, progress)
     else:
         remarks = {"command": shlex.join(["fastdht", *sys.argv[1:]]), "contact": contact}
-        result = run_plan(plan, folder, workers, scheduler, remarks, metrics=metrics)
+        result = run_plan(plan, folder, workers, scheduler, remarks, metrics=metrics, progress=progress)
     emit_result(result, config.bootstrap, as_json=as_json, is_silent=str(out) == STREAM)
 
 
@@ -175,7 +184,7 @@ def show_cost(cost: Cost, as_json: bool) -> None:
 @click.option("--rate", type=RATE, default=None, help="Packets per second from now on. Default: as before.")
 @workers_options
 def resume(directory: Path, rate: float | None, workers: int, scheduler: str, as_json: bool,
-           metrics: Endpoint | None, **limits: Any) -> None:
+           metrics: Endpoint | None, progress: str, **limits: Any) -> None:
     """Go on with the crawl in DIRECTORY where it was stopped or killed.
 
     What was found is kept; zones that are done are not crawled again. Limits that are not given anew are lifted.
@@ -188,11 +197,11 @@ def resume(directory: Path, rate: float | None, workers: int, scheduler: str, as
     if note.get("mode") == "harvest":
         if workers > 1 or scheduler:
             raise click.UsageError("a harvest has one ledger, so one process: no --workers and no --scheduler")
-        crawl_harvest.resume(directory, note, rate, limits, metrics, as_json=as_json)
+        crawl_harvest.resume(directory, note, rate, limits, metrics, progress, as_json=as_json)
         return
     plan, note = reopen(directory)
     plan = plan.going_on(rate, **{name: value or 0 for name, value in limits.items()})
-    result = run_plan(plan, directory, workers, scheduler, {}, note, metrics)
+    result = run_plan(plan, directory, workers, scheduler, {}, note, metrics, progress)
     emit_result(result, plan.config.bootstrap, as_json=as_json)
 
 

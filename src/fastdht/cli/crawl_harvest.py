@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from fastdht import __version__
+from fastdht.cli.crawl_census import seeds_option
 from fastdht.cli.crawl_run import shown
 from fastdht.cli.folders import OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, SIZE, ZONE
+from fastdht.cli.progress import progress_option
 from fastdht.cli.render import Row, count, emit_json, percent, print_summary, seconds
 from fastdht.cli.run import run_async
 from fastdht.cli.watching import Latest, metrics_option, watched
@@ -58,6 +60,7 @@ STREAM = "-"
               help="Opt-out list: addresses never asked, one address, range or CIDR a line; - for stdin.")
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="HOST:PORT,… to start from, or public.")
+@seeds_option
 @click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0",
               help="Local address; an IPv6 one harvests IPv6.")
 @click.option("--max-contacts", type=click.IntRange(1, 200_000_000), default=16_000_000, show_default=True,
@@ -74,11 +77,13 @@ STREAM = "-"
 @click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices of a harvest.")
 @metrics_option
+@progress_option
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
 def harvest(purpose: str, ledger: Path, rate: str, i_own_this_network: bool, nat_friendly: bool,
             new_endpoints_per_minute: int | None, allow_net: tuple[str, ...], exclude: tuple[Path, ...],
             out: Path | None, format_: str | None, checkpoint_s: float, time_s: float | None, max_nodes: int | None,
-            max_disk: int | None, contact: str, metrics: Endpoint | None, as_json: bool, **options: Any) -> None:
+            max_disk: int | None, contact: str, metrics: Endpoint | None, progress: str, as_json: bool,
+            **options: Any) -> None:
     """Ask every node once for a sample of the infohashes it stores (BEP 51), and estimate how many there are.
 
     Announces nothing, stores nothing on others, looks up no peers, and never asks a node before its interval has ended.
@@ -101,22 +106,22 @@ def harvest(purpose: str, ledger: Path, rate: str, i_own_this_network: bool, nat
     plan = Plan(config, choose_format(format_) if folder is not None else "jsonl", 1, read_lists(exclude), checkpoint_s)
     with LedgerFile(ledger.expanduser(), wall_offset_us()) as book:
         if folder is None:
-            result = run_unkept(plan, book, metrics, is_stream=is_stream)
+            result = run_unkept(plan, book, metrics, progress, is_stream=is_stream)
         else:
             remarks = {"command": shlex.join(["fastdht", *sys.argv[1:]]), "contact": contact, "purpose": purpose}
-            result = run_kept(plan, book, folder, begin(folder, plan, book.path, remarks), metrics)
+            result = run_kept(plan, book, folder, begin(folder, plan, book.path, remarks), metrics, progress)
     emit_result(result, config, as_json=as_json, is_silent=is_stream)
 
 
 def resume(folder: Path, note: dict[str, Any], rate: float | None, limits: Mapping[str, Any],
-           metrics: Endpoint | None, *, as_json: bool) -> None:
+           metrics: Endpoint | None, progress: str, *, as_json: bool) -> None:
     """Go on with a harvest that was stopped or killed; `note` is its crawl.json."""
     plan = from_note(note, read_ranges(folder / EXCLUDE)).going_on(
         rate, **{name: value or 0 for name, value in limits.items()})
     with LedgerFile(Path(note["ledger"]), wall_offset_us()) as book:
         note.update(state="running", reason="")
         write_json(folder / NOTE, note)
-        result = run_kept(plan, book, folder, note, metrics)
+        result = run_kept(plan, book, folder, note, metrics, progress)
     emit_result(result, plan.config, as_json=as_json)
 
 
@@ -144,14 +149,14 @@ def wall_offset_us() -> int:
 
 
 def run_kept(plan: Plan, book: LedgerFile, folder: Path, note: Mapping[str, Any],
-             metrics: Endpoint | None) -> HarvestResult:
+             metrics: Endpoint | None, progress: str) -> HarvestResult:
     """Harvest into a folder, keeping crawl.json and summary.json true to what happened."""
     from fastdht.cli.crawl import finish_note
 
     state, reason = "failed", "ended by an error"
     latest = Latest()
     try:
-        with shown(folder, latest) as show_progress:
+        with shown(folder, latest, progress) as show_progress:
             result = run_async(watched(metrics, latest.figures, run_harvest(
                 plan, book, folder, wall_offset_us, show_progress)))
         state = "complete" if result.crawl.complete else "partial" if result.crawl.answered else "failed"
@@ -162,7 +167,8 @@ def run_kept(plan: Plan, book: LedgerFile, folder: Path, note: Mapping[str, Any]
     return result
 
 
-def run_unkept(plan: Plan, book: LedgerFile, metrics: Endpoint | None, *, is_stream: bool) -> HarvestResult:
+def run_unkept(plan: Plan, book: LedgerFile, metrics: Endpoint | None, progress: str, *,
+               is_stream: bool) -> HarvestResult:
     """Harvest without a folder: samples go to stdout, or are counted."""
     async def crawl_all() -> HarvestResult:
         samples = StreamSink(sys.stdout.buffer, SAMPLES) if is_stream else NullSink()
@@ -173,7 +179,7 @@ def run_unkept(plan: Plan, book: LedgerFile, metrics: Endpoint | None, *, is_str
         return summarize(found, crawl.totals(*COUNTED), keeper.tally)
 
     latest = Latest()
-    with shown(None, latest) as show_progress:
+    with shown(None, latest, progress) as show_progress:
         return run_async(watched(metrics, latest.figures, crawl_all()))
 
 

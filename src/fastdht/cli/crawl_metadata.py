@@ -89,8 +89,9 @@ class Output:
 @click.option("--purpose", default="", help="Why this is done; recorded in crawl.json. Needed with --out.")
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
 def metadata(hashes: TextIO | None, harvest: Path | None, out: Path | None, format_: str | None, torrents: bool,
-             purpose: str, as_json: bool, bootstrap: str | tuple[HostPort, ...], allow_net: tuple[str, ...], exclude: tuple[Path, ...],
-             contact: str, parallel: int, connect_timeout: float, timeout: float, **limits: int) -> None:
+             purpose: str, as_json: bool, bootstrap: str | tuple[HostPort, ...], allow_net: tuple[str, ...],
+             exclude: tuple[Path, ...], contact: str, parallel: int, connect_timeout: float, timeout: float,
+             **limits: int) -> None:
     """Fetch the metadata of the torrents in HASHES (- for stdin), and check it against their hashes.
 
     A line is a hash, or a hash and the peers to ask: HASH IP:PORT IP:PORT …, or a JSON object with info_hash and peers.

@@ -28,7 +28,8 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def run_plan(plan: Plan, folder: Path, workers: int, scheduler: str, remarks: Mapping[str, Any],
-             note: dict[str, Any] | None = None, metrics: Endpoint | None = None) -> CrawlResult:
+             note: dict[str, Any] | None = None, metrics: Endpoint | None = None,
+             progress: str = "auto") -> CrawlResult:
     """Crawl into a folder, a new one or (with its note) one that is gone on with, and keep its notes true."""
     if metrics is not None and (workers > 1 or scheduler):
         raise ConfigError("--metrics tells of one process; it goes with neither --workers nor --scheduler")
@@ -41,7 +42,7 @@ def run_plan(plan: Plan, folder: Path, workers: int, scheduler: str, remarks: Ma
     result, reason = None, "ended by an error"
     try:
         result = (run_team(plan, folder, workers, scheduler) if workers > 1 or scheduler
-                  else run_alone(plan, folder, metrics))
+                  else run_alone(plan, folder, metrics, progress))
     except DHTError as error:
         reason = str(error)
         raise
@@ -62,10 +63,10 @@ def require_dask() -> None:
 
 
 @contextmanager
-def shown(folder: Path | None, latest: Latest) -> Iterator[Any]:
+def shown(folder: Path | None, latest: Latest, kind: str) -> Iterator[Any]:
     """A function that shows a Progress and keeps it, the last one and in the timeline of the folder."""
     gc.freeze()         # what start-up made stays; without it each full collection would pause the loop
-    with Timeline(folder) as timeline, open_display() as display:
+    with Timeline(folder) as timeline, open_display(kind) as display:
         def show(progress: Progress) -> None:
             latest.add(progress)
             timeline.add(progress)
@@ -74,13 +75,13 @@ def shown(folder: Path | None, latest: Latest) -> Iterator[Any]:
         yield show
 
 
-def run_alone(plan: Plan, folder: Path, metrics: Endpoint | None) -> CrawlResult:
+def run_alone(plan: Plan, folder: Path, metrics: Endpoint | None, progress: str) -> CrawlResult:
     latest = Latest()
-    with shown(folder, latest) as show:
+    with shown(folder, latest, progress) as show:
         return run_async(watched(metrics, latest.figures, crawl_here(plan, folder, show)))
 
 
-def run_unkept(plan: Plan, stream: BinaryIO | None, metrics: Endpoint | None) -> CrawlResult:
+def run_unkept(plan: Plan, stream: BinaryIO | None, metrics: Endpoint | None, progress: str) -> CrawlResult:
     """Crawl without a folder: rows go to a stream, or are counted."""
     async def crawl_all() -> CrawlResult:
         tally = Tally(plan)
@@ -95,7 +96,7 @@ def run_unkept(plan: Plan, stream: BinaryIO | None, metrics: Endpoint | None) ->
         return tally.total()
 
     latest = Latest()
-    with shown(None, latest) as show:
+    with shown(None, latest, progress) as show:
         return run_async(watched(metrics, latest.figures, crawl_all()))
 
 

@@ -1,13 +1,17 @@
-"""The progress of a crawl on stderr: a live frame on a terminal, a plain line every 5 seconds elsewhere.
+"""The progress of a crawl on stderr: a live frame on a terminal, a plain line every 5 seconds elsewhere, or as told.
 
 Rate class: second.
 """
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
+
+import click
 
 from fastdht.cli.render import count, emit_remark, percent
 from fastdht.crawl.records import Progress
@@ -49,10 +53,32 @@ class PlainLines:
             emit_remark(describe(progress))
 
 
+class JsonLines:
+    """An object a line, for programs."""
+
+    def show(self, progress: Progress) -> None:
+        sys.stderr.write(json.dumps(asdict(progress)) + "\n")
+        sys.stderr.flush()
+
+
+class Silence:
+    def show(self, progress: Progress) -> None:
+        return
+
+
+DISPLAYS: dict[str, Callable[[], Display]] = {"json": JsonLines, "none": Silence}
+progress_option = click.option(
+    "--progress", type=click.Choice(("auto", "bar", *DISPLAYS)), default="auto", show_default=True,
+    help="On stderr: a live frame (bar), an object a line (json), or nothing. auto: bar on a terminal, else lines.")
+
+
 @contextlib.contextmanager
-def open_display() -> Iterator[Display]:
-    """A live frame when stderr is a terminal, plain lines otherwise."""
-    if not sys.stderr.isatty():
+def open_display(kind: str = "auto") -> Iterator[Display]:
+    """A live frame when stderr is a terminal, plain lines otherwise; or what `kind`, of the option's, says."""
+    if kind in DISPLAYS:
+        yield DISPLAYS[kind]()
+        return
+    if kind == "auto" and not sys.stderr.isatty():
         yield PlainLines()
         return
     from rich.console import Console
