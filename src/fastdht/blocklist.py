@@ -48,7 +48,9 @@ class Blocklist:
         return cls(found for path in paths for found in read_ranges(path))
 
     def __contains__(self, address: str) -> bool:
-        return self.ranges.holds(ipaddress.ip_address(address).packed)
+        given = ipaddress.ip_address(address)
+        mapped = given.ipv4_mapped if given.version == 6 else None      # ::ffff:1.2.3.4 is 1.2.3.4
+        return self.ranges.holds((mapped or given).packed)
 
     def __len__(self) -> int:
         return self.ranges.count_v4 + self.ranges.count_v6

@@ -85,9 +85,18 @@ def test_who_opted_out_is_neither_asked_nor_told_of(tmp_path: Path) -> None:
         hosts = [f"{row.ip}:{row.port}" for row in network.truth(0, 64) if int(row.ip.split(".")[1]) >= 128]
         code, output, errors = run("peers", "-", "--rate", "max", *ALLOW, "--bootstrap", ",".join(hosts), "--per-ip", "0",
                                    "--exclude", str(tmp_path / "list"), "--anonymize", "none", text=listed(network))
+        told = {peer.rpartition(":")[0] for line in output.splitlines() for peer in json.loads(line)["peers"]}
         asked = [row.ip for row, count in zip(network.truth(), network.asked(), strict=True) if count]
+        assert code == 0, errors
+        assert run("census", "--rate", "max", *ALLOW, "--bootstrap", hosts[0], "--per-ip", "0", "--out",
+                   str(tmp_path / "census"))[0] == 0
+        before = network.asked()
+        code, output, errors = run("peers", "-", "--rate", "max", *ALLOW, "--from-census", str(tmp_path / "census"),
+                                   "--per-ip", "0", "--exclude", str(tmp_path / "list"), "--json", text=listed(network))
+        later = [row.ip for row, then, now in zip(network.truth(), before, network.asked(), strict=True) if now > then]
     assert code == 0, errors
-    told = {peer.rpartition(":")[0] for line in output.splitlines() for peer in json.loads(line)["peers"]}
+    assert json.loads(output.splitlines()[-1])["msgs_per_hash"] == 8        # the next closest were asked instead
+    assert later and all(int(ip.split(".")[1]) >= 128 for ip in later)
     assert told and told <= set(named[1::2])
     assert asked and all(int(ip.split(".")[1]) >= 128 for ip in asked)
 

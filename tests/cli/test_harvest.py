@@ -119,5 +119,7 @@ def test_harvest_that_a_limit_ends_is_gone_on_with(network: tuple[str, Path], tm
     assert first["infohashes"] < second["infohashes"]
     code, output, _ = run("verify", str(out), "--truth", str(network[1]), "--json")
     assert (code, json.loads(output)["doubled_rows"]) == (0, 0)
-    code, _, errors = run("resume", str(out), "--workers", "2")
-    assert (code, len(errors.splitlines())) == (2, 1)
+    Path(ledger).unlink()
+    for arguments, told in (("--workers", "2"), "one ledger"), ((), "is gone"):
+        code, _, errors = run("resume", str(out), *arguments)
+        assert (code, len(errors.splitlines()), told in errors) == (2, 1, True), errors

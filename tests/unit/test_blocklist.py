@@ -55,6 +55,12 @@ def test_list_of_several_lines_skips_comments_and_blank_ones() -> None:
     assert "9.9.9.9" not in blocklist
 
 
+def test_mapped_address_is_that_of_ipv4() -> None:
+    listed = Blocklist.parse("192.0.2.0/24")
+    assert "::ffff:192.0.2.7" in listed
+    assert "::ffff:192.0.3.7" not in listed
+
+
 def test_ranges_that_overlap_or_touch_become_one() -> None:
     blocklist = Blocklist.parse("c:1.0.0.9-1.0.0.20\na:1.0.0.0-1.0.0.9\nb:1.0.0.3-1.0.0.4\n1.0.0.21\n1.0.0.23")
     assert len(blocklist) == 2

@@ -10,6 +10,14 @@ from typing import Any
 import click
 
 from fastdht.blocklist import Range, read_ranges
+from fastdht.cli.crawl_manners import (
+    check_rate,
+    contact_option,
+    exclude_option,
+    nat_friendly_option,
+    new_endpoints_option,
+    own_network_option,
+)
 from fastdht.cli.crawl_run import emit_result, run_plan, run_unkept
 from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, RATE, SIZE, ZONE
@@ -77,18 +85,16 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-46", "families", flag_value="46", help="Both: a socket each, and what one names leads to the other.")
 @click.option("--rate", type=Rate(), default=2000.0, show_default=True,
               help="Packets per second; max: as fast as this machine can, with --i-own-this-network or --allow-net.")
-@click.option("--i-own-this-network", is_flag=True, help="Whoever is asked has agreed; --rate max needs it.")
-@click.option("--nat-friendly", is_flag=True, help="At most 200 packets per second, for a home router.")
-@click.option("--new-endpoints-per-minute", type=click.IntRange(1), default=None,
-              help="At most so many addresses and ports a minute that were not asked before; lowers the rate.")
+@own_network_option
+@nat_friendly_option
+@new_endpoints_option
 @click.option("--max-inflight", type=click.IntRange(0, 131_072), default=0,
               help="Queries out at a time that are not late. Default: from the rate and the round-trip times.")
 @click.option("--per-ip", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
               help="Packets per second to one address (of IPv6: one /64), 4 at once; 0 lifts it. More wait.")
 @click.option("--timeout", type=DURATION, default=None, help="When a query is given up. Default: 1 to 10 s, as needed.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
-@click.option("--exclude", type=click.Path(path_type=Path, allow_dash=True), multiple=True,
-              help="Opt-out list: addresses never asked, one address, range or CIDR a line; - for stdin.")
+@exclude_option
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="HOST:PORT,… to start from, or public.")
 @seeds_option
@@ -102,7 +108,7 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Of the nodes in --out. Default: parquet where pyarrow is installed.")
 @click.option("--checkpoint", "checkpoint_s", type=DURATION, default=CHECKPOINT_S, show_default="30s",
               help="How often to save what `resume` goes on from.")
-@click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
+@contact_option
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices of a crawl.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; print what the crawl would cost.")
 @click.option("--expect", type=click.IntRange(1), default=10_000_000, show_default=True,
@@ -119,9 +125,7 @@ def census(zones: int, rate: float, i_own_this_network: bool, nat_friendly: bool
     """
     from fastdht.cli.crawl import choose_format, make_config
 
-    if rate == 0 and not allow_net and not i_own_this_network:
-        raise click.UsageError(
-            "--rate max floods whoever is crawled; it needs --i-own-this-network, or --allow-net for a test network")
+    check_rate(rate, allow_net, owns_network=i_own_this_network)
     folder = out if out is not None and str(out) != STREAM else None
     if folder is None and (workers > 1 or scheduler or max_disk or edges):
         raise click.UsageError("--workers, --scheduler, --max-disk and --edges need --out DIR")

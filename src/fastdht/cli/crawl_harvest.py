@@ -11,6 +11,14 @@ import click
 
 from fastdht import __version__
 from fastdht.cli.crawl_census import seeds_option
+from fastdht.cli.crawl_manners import (
+    check_rate,
+    contact_option,
+    exclude_option,
+    nat_friendly_option,
+    new_endpoints_option,
+    own_network_option,
+)
 from fastdht.cli.crawl_run import shown
 from fastdht.cli.folders import OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK, SIZE, ZONE
@@ -32,7 +40,7 @@ from fastdht.crawl.records import FORMATS, NODE_COLUMNS, SAMPLE_COLUMNS
 from fastdht.crawl.runner import read_ranges, write_ranges
 from fastdht.crawl.sinks import NullSink, StreamSink, prepare_directory, write_json
 from fastdht.engine.clock import monotonic_us, wall_s
-from fastdht.errors import DHTError
+from fastdht.errors import ConfigError, DHTError
 from fastdht.types import Endpoint
 
 DEFAULT_LEDGER = Path("~/.local/state/fastdht/harvest.ledger")
@@ -46,18 +54,16 @@ STREAM = "-"
 @click.option("--zone", type=ZONE, default=None, help="Only ids with this prefix, as in a4/6.")
 @click.option("--rate", default="2000", show_default=True,
               help="Packets per second; max: as fast as this machine can, with --i-own-this-network or --allow-net.")
-@click.option("--i-own-this-network", is_flag=True, help="Whoever is asked has agreed; --rate max needs it.")
-@click.option("--nat-friendly", is_flag=True, help="At most 200 packets per second, for a home router.")
-@click.option("--new-endpoints-per-minute", type=click.IntRange(1), default=None,
-              help="At most so many addresses and ports a minute that were not asked before; lowers the rate.")
+@own_network_option
+@nat_friendly_option
+@new_endpoints_option
 @click.option("--max-inflight", type=click.IntRange(0, 131_072), default=0,
               help="Queries out at a time that are not late. Default: from the rate and the round-trip times.")
 @click.option("--per-ip", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
               help="Packets per second to one address, 4 at once; 0 lifts it. More wait, none are dropped.")
 @click.option("--timeout", type=DURATION, default=None, help="When a query is given up. Default: 1 to 10 s, as needed.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
-@click.option("--exclude", type=click.Path(path_type=Path, allow_dash=True), multiple=True,
-              help="Opt-out list: addresses never asked, one address, range or CIDR a line; - for stdin.")
+@exclude_option
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="HOST:PORT,… to start from, or public.")
 @seeds_option
@@ -74,7 +80,7 @@ STREAM = "-"
 @click.option("--time", "time_s", type=DURATION, default=None, help="End after so long, as 10m.")
 @click.option("--max-nodes", type=click.IntRange(1), default=None, help="End with so many nodes.")
 @click.option("--max-disk", type=SIZE, default=None, help="End when --out takes so much, as 10GiB.")
-@click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
+@contact_option
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices of a harvest.")
 @metrics_option
 @progress_option
@@ -98,9 +104,7 @@ def harvest(purpose: str, ledger: Path, rate: str, i_own_this_network: bool, nat
     if folder is None and max_disk:
         raise click.UsageError("--max-disk needs --out DIR")
     packets = Rate().convert(rate, None, None)
-    if packets == 0 and not allow_net and not i_own_this_network:
-        raise click.UsageError(
-            "--rate max floods whoever is crawled; it needs --i-own-this-network, or --allow-net for a test network")
+    check_rate(packets, allow_net, owns_network=i_own_this_network)
     config = make_config(limit_rate(packets, nat_friendly, new_endpoints_per_minute), allow_net, depth="standard",
                          passes=1, time_s=time_s or 0.0, max_nodes=max_nodes or 0, max_disk=max_disk or 0, **options)
     plan = Plan(config, choose_format(format_) if folder is not None else "jsonl", 1, read_lists(exclude), checkpoint_s)
@@ -118,7 +122,10 @@ def resume(folder: Path, note: dict[str, Any], rate: float | None, limits: Mappi
     """Go on with a harvest that was stopped or killed; `note` is its crawl.json."""
     plan = from_note(note, read_ranges(folder / EXCLUDE)).going_on(
         rate, **{name: value or 0 for name, value in limits.items()})
-    with LedgerFile(Path(note["ledger"]), wall_offset_us()) as book:
+    ledger = Path(note["ledger"])
+    if not ledger.exists():
+        raise ConfigError(f"the ledger {ledger} is gone: without it nodes would be asked before their interval is over")
+    with LedgerFile(ledger, wall_offset_us()) as book:
         note.update(state="running", reason="")
         write_json(folder / NOTE, note)
         result = run_kept(plan, book, folder, note, metrics, progress)

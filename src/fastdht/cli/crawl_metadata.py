@@ -16,6 +16,7 @@ import click
 
 from fastdht import __version__
 from fastdht.blocklist import Blocklist
+from fastdht.cli.crawl_manners import contact_option, exclude_option, require_one_stdin
 from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, NETWORK, SIZE, HostPort
 from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary, seconds
@@ -83,9 +84,8 @@ class Output:
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="Hosts to look up peers through, HOST:PORT,…; none: only peers named in the input.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
-@click.option("--exclude", type=click.Path(path_type=Path), multiple=True,
-              help="Opt-out list: addresses never asked, one address, range or CIDR a line.")
-@click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
+@exclude_option
+@contact_option
 @click.option("--purpose", default="", help="Why this is done; recorded in crawl.json. Needed with --out.")
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
 def metadata(hashes: TextIO | None, harvest: Path | None, out: Path | None, format_: str | None, torrents: bool,
@@ -105,6 +105,7 @@ def metadata(hashes: TextIO | None, harvest: Path | None, out: Path | None, form
         raise click.UsageError("either HASHES or --from-harvest DIR says which torrents")
     if harvest is not None and bootstrap == "none":
         raise click.UsageError("--from-harvest names no peers, so they must be looked up: --bootstrap is none")
+    require_one_stdin(hashes, exclude)
     wanted = read_wanted(hashes) if hashes is not None else harvested(harvest)
     config = FetchConfig(connect_s=connect_timeout, silence_s=timeout, **limits)
     chosen = choose_format(format_) if out is not None else "jsonl"

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fastdht.cli.crawl_census import Rate, read_lists
+from fastdht.cli.crawl_manners import check_rate, contact_option, exclude_option, own_network_option
 from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, INFO_HASH, LISTEN, NETWORK, TIMEOUT
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
@@ -50,14 +51,14 @@ REMARK_S = 5.0              # between two lines about rounds
 @click.option("--resume", type=CrawlFolder(goes_on=True), default=None,
               help="Go on with the monitor in this directory, as it was begun; only --for may be given anew.")
 @click.option("--rate", type=Rate(), default=2000.0, show_default=True,
-              help="Packets per second at most; max (only with --allow-net): no limit.")
+              help="Packets per second at most; max: no limit, with --i-own-this-network or --allow-net.")
+@own_network_option
 @click.option("--per-ip", "per_ip_rate", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
               help="Packets per second to one address: of more nodes there, some are left out. 0 lifts it.")
 @click.option("--timeout", "timeout_s", type=TIMEOUT, default="3s", show_default=True,
               help="After which a ping is repeated once, then given up.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
-@click.option("--exclude", type=click.Path(path_type=Path, allow_dash=True), multiple=True,
-              help="Opt-out list: addresses never asked, one address, range or CIDR a line; - for stdin.")
+@exclude_option
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="HOST:PORT,… to start from, or public; only asked for a fresh sample, and for targets.")
 @click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0",
@@ -68,7 +69,7 @@ REMARK_S = 5.0              # between two lines about rounds
               help="Of the tables in --out. Default: parquet where pyarrow is installed.")
 @click.option("--checkpoint", "checkpoint_s", type=TIMEOUT, default="60s", show_default=True,
               help="After so long visits are safe on disk.")
-@click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
+@contact_option
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choice of nodes.")
 @metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Last line of stdout: the summary as one JSON object.")
@@ -103,12 +104,12 @@ def refuse_others() -> None:
 
 
 def make_job(duration_s: float | None, out: Path | None, *, cohort: Path | None, targets: tuple[InfoHash, ...],
-             targets_file: Any, rate: float, allow_net: tuple[str, ...], exclude: tuple[Path, ...], bootstrap: Any,
+             targets_file: Any, rate: float, i_own_this_network: bool,
+             allow_net: tuple[str, ...], exclude: tuple[Path, ...], bootstrap: Any,
              format_: str | None, contact: str, seed: int | None, **values: Any) -> Job:
     from fastdht.cli.crawl import bootstrap_names, choose_format
 
-    if rate == 0 and not allow_net:
-        raise click.UsageError("--rate max floods whoever is visited; it needs --allow-net, for a network of your own")
+    check_rate(rate, allow_net, owns_network=i_own_this_network)
     wanted = list(targets)
     if targets_file is not None:
         wanted += [each.info_hash for each in read_wanted(targets_file)]

@@ -18,6 +18,15 @@ import click
 
 from fastdht import __version__
 from fastdht.blocklist import Blocklist
+from fastdht.cli.crawl_manners import (
+    check_rate,
+    contact_option,
+    exclude_option,
+    nat_friendly_option,
+    new_endpoints_option,
+    own_network_option,
+    require_one_stdin,
+)
 from fastdht.cli.folders import CrawlFolder, OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK
 from fastdht.cli.render import Row, count, emit_json, emit_remark, print_summary, seconds
@@ -95,10 +104,9 @@ class Sizes:
 @click.option("--purpose", default="", help="Why this is done; recorded in crawl.json. Needed with --out.")
 @click.option("--rate", default="2000", show_default=True,
               help="Queries per second; max: as fast as this machine can, with --i-own-this-network or --allow-net.")
-@click.option("--i-own-this-network", is_flag=True, help="Whoever is asked has agreed; --rate max needs it.")
-@click.option("--nat-friendly", is_flag=True, help="At most 200 packets per second, for a home router.")
-@click.option("--new-endpoints-per-minute", type=click.IntRange(1), default=None,
-              help="At most so many addresses and ports a minute that were not asked before; lowers the rate.")
+@own_network_option
+@nat_friendly_option
+@new_endpoints_option
 @click.option("--per-ip", "per_ip_rate", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
               help="Queries per second to one address; 0 lifts it.")
 @click.option("--concurrency", type=click.IntRange(1, 4096), default=1024, show_default=True,
@@ -110,9 +118,8 @@ class Sizes:
               help="HOST:PORT,… to start from, or public; not asked with --from-census.")
 @click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0", help="Local address.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
-@click.option("--exclude", type=click.Path(path_type=Path, allow_dash=True), multiple=True,
-              help="Opt-out list: addresses never asked nor told of, one address, range or CIDR a line; - for stdin.")
-@click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
+@exclude_option
+@contact_option
 @click.option("--out", type=OutFolder(), default=None,
               help="Directory or URL for the tables, new or empty. Default: JSON lines on stdout.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None,
@@ -130,9 +137,8 @@ def peers(hashes: TextIO, census: Path | None, is_scrape: bool, anonymize: str, 
     if out is not None and not purpose:
         raise click.UsageError("--out keeps who shares what; say why with --purpose TEXT")
     packets = Rate().convert(rate, None, None)
-    if packets == 0 and not allow_net and not i_own_this_network:
-        raise click.UsageError(
-            "--rate max floods whoever is asked; it needs --i-own-this-network, or --allow-net for a test network")
+    check_rate(packets, allow_net, owns_network=i_own_this_network)
+    require_one_stdin(hashes, exclude)
     config = PeersConfig(bootstrap=bootstrap_names(bootstrap), allow_net=allow_net,
                          rate=limit_rate(packets, nat_friendly, new_endpoints_per_minute),
                          blocklist=Blocklist.read(*exclude) if exclude else None, **options)

@@ -11,6 +11,14 @@ import click
 
 from fastdht import __version__
 from fastdht.blocklist import Blocklist
+from fastdht.cli.crawl_manners import (
+    check_rate,
+    contact_option,
+    exclude_option,
+    nat_friendly_option,
+    new_endpoints_option,
+    own_network_option,
+)
 from fastdht.cli.folders import OutFolder
 from fastdht.cli.params import BOOTSTRAP, DURATION, LISTEN, NETWORK
 from fastdht.cli.render import Row, count, emit_json, emit_remark, percent, print_summary, seconds
@@ -39,23 +47,21 @@ TITLES = {"zone": "zone count", "closest": "closest nodes", "recapture": "recapt
               help="Messages to spend: no zone is begun for which they should not last. Default: from the error.")
 @click.option("--rate", default="2000", show_default=True,
               help="Packets per second; max: as fast as this machine can, with --i-own-this-network or --allow-net.")
-@click.option("--i-own-this-network", is_flag=True, help="Whoever is asked has agreed; --rate max needs it.")
-@click.option("--nat-friendly", is_flag=True, help="At most 200 packets per second, for a home router.")
-@click.option("--new-endpoints-per-minute", type=click.IntRange(1), default=None,
-              help="At most so many addresses and ports a minute that were not asked before; lowers the rate.")
+@own_network_option
+@nat_friendly_option
+@new_endpoints_option
 @click.option("--max-inflight", type=click.IntRange(0, 131_072), default=0,
               help="Queries out at a time that are not late, per zone. Default: from rate and round-trip times.")
 @click.option("--per-ip", type=click.FloatRange(0, 1000), default=1.0, show_default=True,
               help="Packets per second to one address; 0 lifts it. More wait, none are dropped.")
 @click.option("--timeout", type=DURATION, default=None, help="When a query is given up. Default: 1 to 10 s, as needed.")
 @click.option("--allow-net", type=NETWORK, multiple=True, help="Address range to treat as public, as 127.0.0.0/8.")
-@click.option("--exclude", type=click.Path(path_type=Path, allow_dash=True), multiple=True,
-              help="Opt-out list: addresses never asked, one address, range or CIDR a line; - for stdin.")
+@exclude_option
 @click.option("--bootstrap", type=BOOTSTRAP, default="public", show_default=True,
               help="HOST:PORT,… to start from, or public.")
 @click.option("--bind", type=LISTEN, default=Endpoint("0.0.0.0", 0), show_default="0.0.0.0:0",
               help="Local address; an IPv6 one measures IPv6. With a port, zones are crawled one by one.")
-@click.option("--contact", default="", metavar="URL", help="Where who is asked can reach you; kept in crawl.json.")
+@contact_option
 @click.option("--out", type=OutFolder(), default=None,
               help="Directory or URL for summary.json and crawl.json, new or empty.")
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=None, help="Repeats the choices made.")
@@ -73,9 +79,7 @@ def size(method: str, ci: float, target_error: float, max_msgs: int, rate: str, 
     from fastdht.cli.crawl_census import limit_rate, read_lists
 
     packets = Rate().convert(rate, None, None)
-    if packets == 0 and not allow_net and not i_own_this_network:
-        raise click.UsageError(
-            "--rate max floods whoever is asked; it needs --i-own-this-network, or --allow-net for a test network")
+    check_rate(packets, allow_net, owns_network=i_own_this_network)
     crawl = make_config(limit_rate(packets, nat_friendly, new_endpoints_per_minute), allow_net, depth="standard",
                         zone=None, passes=1, max_contacts=1_000_000, **options)
     excluded = read_lists(exclude)

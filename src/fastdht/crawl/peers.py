@@ -110,7 +110,10 @@ class BulkPeers:
         self._scraped = scraped
         self._clock = clock
         self._met: list[list[bytes]] = [[] for _ in range(config.concurrency)]     # by lane, as compact nodes
-        self._map = CensusMap(census, 18 if config.family == 6 else 6) if census is not None else None
+        self._map = None
+        if census is not None:      # without who opted out, so that the next closest are asked
+            self._map = CensusMap((each for each in census if not self._is_excluded(each[1])),
+                                  18 if config.family == 6 else 6)
         self._lookup = LookupConfig(width=CENSUS_ASKED, wide_width=CENSUS_ASKED if census is not None else 12,
                                     subnet_limit=0, max_queries=config.max_queries,
                                     deadline_us=int(4 * config.timeout_s * SECOND_US))
@@ -140,6 +143,9 @@ class BulkPeers:
         finally:
             engine.close()
         return self._summarize(engine, started_us)
+
+    def _is_excluded(self, endpoint: bytes) -> bool:
+        return self.config.blocklist is not None and self.config.blocklist.ranges.holds(endpoint[:-2])
 
     def _open(self) -> Engine:
         config = self.config
