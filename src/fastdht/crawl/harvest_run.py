@@ -25,6 +25,7 @@ from fastdht.crawl.packed import NODES, SAMPLES
 from fastdht.crawl.plan import Plan, new_id
 from fastdht.crawl.records import Progress
 from fastdht.crawl.sinks import DirectorySink, refusal
+from fastdht.crawl.tables import whole_parts
 from fastdht.errors import PersistError
 
 ROW = struct.Struct("=20s16sIIIHH")         # samples.pxd: SampleRow
@@ -78,7 +79,7 @@ def read_blocks(folder: Path) -> Iterator[bytes]:
 
 def read_samples(folder: Path) -> Iterator[Sample]:
     """The rows of all parts of samples. Raises PersistError."""
-    for path in sorted((folder / "parts" / "samples").glob("part-*.*")):
+    for path in whole_parts(folder, "samples"):
         yield from read_parquet(path) if path.suffix == ".parquet" else read_lines(path)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from fastdht.crawl.records import Column
+from fastdht.crawl.records import FORMATS, Column
 from fastdht.crawl.sinks import refusal, temporary
 
 GROUP_ROWS = 50_000         # held before they become a row group
@@ -83,10 +83,21 @@ class TableSink:
 
 
 def number_of(part: Path) -> int:
-    """N of part-N.FORMAT; -1 for one that was never completed."""
+    """N of part-[ATTEMPT-]N.FORMAT; -1 for one that was never completed."""
+    return order_of(part)[1]
+
+
+def order_of(part: Path) -> tuple[str, int]:
+    """ATTEMPT and N of a part, by which parts sort as they were written: ids of attempts begin with their time."""
     stem, _, kind = part.name.partition(".")
-    number = stem.partition("-")[2]
-    return int(number) if number.isdigit() and kind in ("parquet", "jsonl") else -1
+    attempt, _, number = stem.partition("-")[2].rpartition("-")
+    return attempt, int(number) if number.isdigit() and kind in FORMATS else -1
+
+
+def whole_parts(directory: Path, name: str) -> list[Path]:
+    """The parts of a table without zones that were completed, as they were written."""
+    parts = (directory / "parts" / name).glob("part-*.*")
+    return sorted((path for path in parts if number_of(path) >= 0), key=order_of)
 
 
 class JsonRows:

@@ -24,7 +24,7 @@ from fastdht.crawl.records import (
     Column,
 )
 from fastdht.crawl.sinks import refusal
-from fastdht.crawl.tables import TableSink, json_line, number_of
+from fastdht.crawl.tables import TableSink, json_line, whole_parts
 from fastdht.errors import PersistError
 from fastdht.types import Endpoint
 
@@ -100,8 +100,7 @@ class FolderStore:
 
 def read_rows(directory: Path, table: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Rows of a table in the order they were written, with these columns. Raises PersistError."""
-    folder = directory / "parts" / table
-    for path in sorted((each for each in folder.glob("part-*.*") if number_of(each) >= 0), key=number_of):
+    for path in whole_parts(directory, table):
         yield from read_parquet(path, names) if path.suffix == ".parquet" else read_lines(path, names)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdht.crawl.records import Column
-from fastdht.crawl.tables import arrow_schema, number_of
+from fastdht.crawl.tables import arrow_schema, whole_parts
 from fastdht.errors import PersistError
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def read_table(directory: Path, name: str, columns: Sequence[Column], names: Sequence[str]) -> pyarrow.Table:
     """These columns of a table in the order it was written; empty where there is none. Raises PersistError."""
-    parts = [path for path in (directory / "parts" / name).glob("part-*.*") if number_of(path) >= 0]
-    return read_parts(sorted(parts, key=number_of), columns, names)
+    return read_parts(whole_parts(directory, name), columns, names)
 
 
 def read_parts(parts: Sequence[Path], columns: Sequence[Column], names: Sequence[str]) -> pyarrow.Table:
