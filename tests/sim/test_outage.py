@@ -64,7 +64,7 @@ def test_table_when_one_node_was_cut_off_while_it_looked_then_back_in_a_minute(f
 
 def test_node_when_started_without_a_network_then_joins_when_it_comes(fastdht_seed: int) -> None:
     async def main() -> float:
-        async with Testnet(20) as net:
+        async with Testnet(20, join_limit_s=600) as net:      # longer than what is asked below
             net.network.names["router.test"] = [net.nodes[0].endpoints[0].ip]
             net.network.off()
             late = asyncio.ensure_future(net.add(bootstrap=["router.test:6881"]))
