@@ -14,7 +14,8 @@ for ring in "$@"; do
     [ -d "tests/$ring" ] || continue
     printf '\n== %s\n' "$ring"
     case $ring in
-        interop | typing) spread= ;;
+        typing) spread= ;;
+        interop) spread="-n 2 --dist loadfile" ;;       # much waiting, little work; each file's programs are its own
         *) spread="-n ${TEST_WORKERS:-2} --dist worksteal" ;;
     esac
     # shellcheck disable=SC2086

@@ -84,6 +84,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.sections.append((f"log of {peer.name}", peer.log_tail()))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process that runs a part of the tests leaves what it saw to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["matrix"] = session.config.stash[MATRIX].cells()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for cell in getattr(node, "workeroutput", {}).get("matrix", ()):
+        node.config.stash[MATRIX].note(*cell)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     matrix = config.stash[MATRIX]
     if not matrix:

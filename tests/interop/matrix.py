@@ -26,6 +26,10 @@ class Matrix:
     def note(self, direction: str, feature: str, peer: str, word: str) -> None:
         self._cells.setdefault((direction, feature), {})[peer] = word
 
+    def cells(self) -> list[tuple[str, str, str, str]]:
+        """Direction, feature, peer and word of each, as `note` takes them."""
+        return [(*key, peer, word) for key, row in self._cells.items() for peer, word in row.items()]
+
     def lines(self) -> Iterator[str]:
         """The table, and below it the reasons of all that is not `yes`."""
         names = list(KINDS)
