@@ -17,6 +17,9 @@ DEBUG = os.environ.get("FASTDHT_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTDHT_SANITIZE") == "1"
 BUILD = Path("build", "sanitize" if SANITIZE else "debug" if DEBUG else "release")    # never mixed up
 
+# To pack the sources, or to name the package, nothing need be translated: that is half of the time of a build.
+IS_COMPILED = not {"sdist", "egg_info", "dist_info"} & set(sys.argv)
+
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -45,16 +48,21 @@ def extension(path: Path) -> Extension:
         name, [str(path)], depends=["setup.py"], extra_compile_args=compile_flags(), extra_link_args=link)
 
 
+def translated(extensions: list[Extension]) -> list[Extension]:
+    return cythonize(
+        extensions,
+        compiler_directives=DIRECTIVES,
+        annotate=os.environ.get("FASTDHT_ANNOTATE") == "1",
+        nthreads=0 if sys.platform == "win32" else (os.cpu_count() or 1),
+        include_path=["src"],
+        build_dir=str(BUILD),
+        force=DEBUG or SANITIZE,
+    )
+
+
 if __name__ == "__main__":     # a worker of cythonize may import this file
+    extensions = [extension(path) for path in SOURCES]
     setup(
-        ext_modules=cythonize(
-            [extension(path) for path in SOURCES],
-            compiler_directives=DIRECTIVES,
-            annotate=os.environ.get("FASTDHT_ANNOTATE") == "1",
-            nthreads=0 if sys.platform == "win32" else (os.cpu_count() or 1),
-            include_path=["src"],
-            build_dir=str(BUILD),
-            force=DEBUG or SANITIZE,
-        ),
+        ext_modules=translated(extensions) if IS_COMPILED else extensions,
         options={"build": {"build_base": str(BUILD)}, "build_ext": {"parallel": os.cpu_count() or 1}},
     )
