@@ -7,8 +7,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdht._ext.endpoints import Endpoints
 from fastdht._ext.findings import Findings
@@ -49,6 +48,11 @@ class LookupReport(Findings):
     """
 
     __slots__ = ()
+    endpoint_class = Endpoint
+    if TYPE_CHECKING:
+        @property
+        def values(self) -> Sequence[Endpoint]:
+            """The peers found, each once, in the order they came; an immutable sequence."""
 
     @property
     def failures(self) -> int:
@@ -65,20 +69,6 @@ class LookupReport(Findings):
             found.sort(key=lambda each: int.from_bytes(each.contact.id, "big") ^ number)
             closest = self.unpacked_closest = tuple(found)
         return closest
-
-    @property
-    def values(self) -> Sequence[Endpoint]:
-        """The peers found, each once, in the order they came; an immutable sequence."""
-        values: Sequence[Endpoint] | None = self.unpacked_values
-        if values is None:
-            results = self.results
-            if len(results) == 1:
-                values = Endpoints(Endpoint, results[0][7])
-            else:
-                found = [Endpoints(Endpoint, result[7]) for result in results]
-                values = tuple(dict.fromkeys(chain.from_iterable(found)))
-            self.unpacked_values = values
-        return values
 
     @property
     def hops(self) -> int:

@@ -43,10 +43,10 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl", "fastdht.cli.crawl_ve
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages", "sha1", "blocklist", "findings", "prefetch"},
+    {"hashing", "pages", "sha1", "blocklist", "prefetch"},
     {"addresses"},
     {"ids", "linux", "filters", "endpoints"},
-    {"bencode", "packets"},
+    {"bencode", "packets", "findings"},
     {"writer", "lenient", "codec", "mmsg", "datagrams", "entries"},
     {"krpc", "udp", "buckets"},
     {"closest", "placement"},
@@ -62,10 +62,11 @@ RANKS = [
     {"reception", "storage", "direct"},
     {"core"},
     {"walks", "rounds"},
+    {"turns"},
     {"swarm"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
-UDP_USERS = {"fastdht._ext.swarm", "fastdht._ext.rounds"}          # and the engine: the only code that makes system calls
+UDP_USERS = {"fastdht._ext.swarm", "fastdht._ext.rounds", "fastdht._ext.turns"}     # and the engine: the only code that makes system calls
 
 
 def layer(module: str) -> str:

@@ -2,4 +2,12 @@
 from fastdht._ext.addresses cimport Endpoint
 
 
+cdef class Endpoints:
+    cdef object cls
+    cdef bytes records
+    cdef tuple unpacked
+    cdef tuple unpack(self)
+
+
 cdef str host_text(const Endpoint* endpoint)
+cpdef tuple unpack_values(cls, bytes records)

@@ -30,7 +30,7 @@ def unpack_endpoint(cls, bytes packed not None):
     return make_pair(<PyTypeObject*>cls, &endpoint)
 
 
-def unpack_values(cls, bytes records not None) -> tuple:
+cpdef tuple unpack_values(cls, bytes records):
     """A `cls` for each of a lookup's PackedValue records (19 bytes: size and compact endpoint), in their order."""
     cdef const uint8_t* at = records
     cdef Py_ssize_t i
@@ -54,10 +54,6 @@ cdef class Endpoints:
 
     Most callers only want to know how many there are. Equal to a tuple, and to another, of the same in the same order.
     """
-    cdef object cls
-    cdef bytes records
-    cdef tuple unpacked
-
     def __init__(self, cls, bytes records not None):
         self.cls = cls
         self.records = records

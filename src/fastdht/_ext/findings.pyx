@@ -2,6 +2,8 @@
 
 cimport cython
 
+from fastdht._ext.endpoints cimport Endpoints, unpack_values
+
 cdef double SECOND_US = 1_000_000
 
 
@@ -9,7 +11,8 @@ cdef double SECOND_US = 1_000_000
 cdef class Findings:
     """target: 20 bytes. outcome: how it ended. elapsed: seconds. queries: how many nodes were asked. responses: how
 
-    many of them answered. results: those of Core.finish_lookup, one per address family.
+    many of them answered. results: those of Core.finish_lookup, one per address family. A subclass has
+    `endpoint_class`, of which its `values` are.
     """
 
     def __init__(self, target, str outcome, int64_t elapsed_us, results):
@@ -26,3 +29,24 @@ cdef class Findings:
             self.queries += <int>result[0]
             self.responses += <int>result[1]
         return 0
+
+    @property
+    def values(self):
+        """The peers found, each once, in the order they came; an immutable sequence."""
+        if self.unpacked_values is None:
+            self.unpacked_values = self.read_values()
+        return self.unpacked_values
+
+    cdef object read_values(self):
+        cdef tuple result
+        cdef Endpoints alone
+        cdef dict found
+        if len(self.results) == 1:
+            result = self.results[0]
+            alone = Endpoints.__new__(Endpoints)
+            alone.cls, alone.records = self.endpoint_class, result[7]
+            return alone
+        found = {}
+        for result in self.results:
+            found.update(dict.fromkeys(unpack_values(self.endpoint_class, result[7])))
+        return tuple(found)

@@ -8,6 +8,14 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from fastdht._ext.core cimport Core
 
 
+cdef enum:                      # what a turn leaves to do
+    FIRST = 1                   # nothing has been done: events or callers come first
+    EVENTS = 2                  # events wait to be handed over
+    TO_SEND = 4                 # datagrams wait in the outbox
+    PUTS = 8                    # puts wait to be verified
+    REFUSED = 16                # the network may have returned datagrams of ours
+
+
 cdef struct Settings:           # of fastdht.config.LookupConfig
     int alpha
     int width
@@ -32,6 +40,8 @@ cdef class LookupSlots:
     cdef public object new_future
     cdef public bint is_kicked
     cdef public int64_t now_us
+    cdef public int64_t batches     # taken in
+    cdef int take_turn(self, int64_t now_us, bint is_crowded) except -1
     cdef int place(self, machine, owner, int method, target, config, int64_t now_us, seeds, bint noseed, bint is_fixed,
                    bint scrape, uint32_t reader) except -2
     cdef int load(self, config) except -1
@@ -56,8 +66,7 @@ cdef class Walk:
     cdef list found                         # peers, for the first who iterates, as are those known
     cdef set known
     cdef int handles
-    cdef dict registry                      # where calls with the same `key` find it; None for one nobody can join
-    cdef tuple key
+    cdef dict registry                      # where calls for the same target find it; None for one nobody can join
     cdef object on_end
     cdef object new_future
     cdef object make_failure
@@ -79,7 +88,7 @@ cdef class Walk:
 
 cdef class Walks:
     cdef public list slots
-    cdef dict running
+    cdef list running           # by kind: a dict by target
     cdef object entries
 
 

@@ -9,6 +9,7 @@ LEFT_FIRST: int
 LEFT_EVENTS: int
 LEFT_TO_SEND: int
 LEFT_PUTS: int
+LEFT_REFUSED: int
 
 _R = TypeVar("_R")
 
@@ -16,6 +17,7 @@ class LookupSlots:
     new_future: Callable[[], asyncio.Future[Any]]
     is_kicked: bool
     now_us: int
+    batches: int
     def __init__(
         self,
         core: Core,

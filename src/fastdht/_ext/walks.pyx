@@ -18,16 +18,12 @@ cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         object (*tp_new)(PyTypeObject* cls, object arguments, void* keywords)
 
-cdef enum:                      # what a turn leaves to do
-    FIRST = 1                   # nothing has been done: events or callers come first
-    EVENTS = 2                  # events wait to be handed over
-    TO_SEND = 4                 # datagrams wait in the outbox
-    PUTS = 8                    # puts wait to be verified
-
-LEFT_FIRST, LEFT_EVENTS, LEFT_TO_SEND, LEFT_PUTS = FIRST, EVENTS, TO_SEND, PUTS
+LEFT_FIRST, LEFT_EVENTS, LEFT_TO_SEND, LEFT_PUTS, LEFT_REFUSED = FIRST, EVENTS, TO_SEND, PUTS, REFUSED
 
 cdef enum:
     CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
+    METHODS = 8                 # of krpc.Method
+    KINDS = 4 * METHODS         # of walks that callers may share: by method and two flags
 
 
 cdef class LookupSlots:
@@ -61,6 +57,9 @@ cdef class LookupSlots:
         While events wait, or callers for a place (`is_crowded`), nothing is done: time may add to the former, and what
         becomes free belongs to the latter.
         """
+        return self.take_turn(now_us, is_crowded)
+
+    cdef int take_turn(self, int64_t now_us, bint is_crowded) except -1:
         cdef State state = self.core.state
         if state.event_count or is_crowded:
             return FIRST
@@ -237,8 +236,8 @@ cdef class Walk:
         self.report = report
         self.make_failure = slots.make_failure
         self.branches.clear()
-        if self.registry is not None and self.registry.get(self.key) is self:
-            del self.registry[self.key]
+        if self.registry is not None and self.registry.get(self.target) is self:
+            del self.registry[self.target]
         if self.on_end is not None:
             self.on_end(self)
         if self.caller is not None:
@@ -326,7 +325,7 @@ cdef class Walks:
 
     def __init__(self, entries):
         self.slots = []
-        self.running = {}
+        self.running = [{} for _ in range(KINDS)]
         self.entries = entries
 
     def join(self, make_walk, int method, target, config, bint noseed, bint scrape, bint is_read):
@@ -334,8 +333,8 @@ cdef class Walks:
 
         None when no slot is free, or there are none. `is_read` as for Walk.start.
         """
-        cdef tuple key = (method << 2 | noseed << 1 | scrape, target)
-        cdef Walk walk = self.running.get(key)
+        cdef dict running = self.running[(method % METHODS) << 2 | noseed << 1 | scrape]
+        cdef Walk walk = running.get(target)
         cdef LookupSlots each
         if walk is not None and walk.config is config:
             return walk
@@ -354,15 +353,16 @@ cdef class Walks:
             seeds = self.entries()
         if not walk.open_branches(self.slots, method, seeds, False, noseed, scrape, is_read):
             return None
-        walk.registry, walk.key = self.running, key
-        self.running[key] = walk
+        walk.registry = running
+        running[target] = walk
         return walk
 
     def cancel(self) -> None:
         """Stop the traffic of all that can be joined."""
         cdef Walk walk
-        for walk in list(self.running.values()):
-            walk.cancel()
+        for running in self.running:
+            for walk in list(running.values()):
+                walk.cancel()
 
 
 cdef class Handle:

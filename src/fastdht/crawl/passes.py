@@ -63,7 +63,7 @@ class CrawlEngine(Engine):
         if not isinstance(self.transport, UdpTransport):
             super().on_readable()
             return
-        self.batches += self.transport.run_rounds(self.core, self._inbox)
+        self.transport.run_rounds(self.core, self._inbox)
         now = self.clock()
         if self.core.has_events():          # of the control group
             self._settle(now)

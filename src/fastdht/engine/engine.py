@@ -13,8 +13,8 @@ from typing import Any
 
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox
-from fastdht._ext.walks import LEFT_EVENTS, LEFT_FIRST, LEFT_PUTS, LEFT_TO_SEND, LookupSlots
-from fastdht.engine.transport import Transport
+from fastdht._ext.walks import LEFT_EVENTS, LEFT_FIRST, LEFT_PUTS, LEFT_REFUSED, LEFT_TO_SEND, LookupSlots
+from fastdht.engine.transport import Transport, UdpTransport
 from fastdht.errors import ConfigError, DHTError, LookupFailed, NodeClosed
 from fastdht.lookup.machine import LookupState
 from fastdht.stats import LookupReport
@@ -53,13 +53,11 @@ class Engine:
         self.lookups = LookupSlots(
             core, self, clock, lookups, new_future=asyncio.Future, report_class=LookupReport,
             make_failure=unanswered, make_endpoint=Endpoint.unpack, outcomes=OUTCOMES)
-        self.batches = 0
         self.longest_batch_us = 0
         self._verify = verify
         self._places = transactions
         self._waiting: deque[tuple[int, bytes, Callable[[int], bool]]] = deque()    # of our own callers
         self._inbox = Inbox(inbox)
-        self._batch = inbox
         self._callers: dict[int, Callable[[Outcome], None]] = {}
         self._readers: dict[int, Callable[[Outcome], None]] = {}
         self._next_caller = 1
@@ -155,23 +153,27 @@ class Engine:
     def on_readable(self) -> None:
         """Take in what the socket holds, in at most eight batches."""
         now = self.lookups.now_us = self.clock()
-        receive, core, left = self.transport.receive, self.core, LEFT_PUTS
-        for _ in range(BATCHES_PER_WAKE):
-            count = receive(self._inbox)
-            if not count:
-                break
-            self.batches += 1
-            core.receive_batch(self._inbox, now)
-            left = self._settle(now)
-            if count < self._batch:
-                break
-        self._drain_refusals(now)
+        take = self.transport.exchange if isinstance(self.transport, UdpTransport) else self._take_one
+        last_batch = self.lookups.batches + BATCHES_PER_WAKE
+        while (left := take(self.lookups, self._inbox, now, last_batch, bool(self._waiting))) & LEFT_FIRST:
+            self._settle(now)
+        if left & LEFT_REFUSED:
+            self._drain_refusals(now)
         if left & LEFT_PUTS:
             self._finish_puts(now)
         self._arm(now)
         spent = self.clock() - now
         if spent > self.longest_batch_us:
             self.longest_batch_us = spent
+
+    def _take_one(self, lookups: LookupSlots, inbox: Inbox, now: int, last_batch: int, _is_crowded: bool) -> int:
+        """What UdpTransport.exchange does, for any transport: all but the receiving is left."""
+        if lookups.batches < last_batch and self.transport.receive(inbox):
+            lookups.batches += 1
+            self.core.receive_batch(inbox, now)
+            return LEFT_FIRST
+        self.transport.flush(self.core.outbox)      # there may be room again
+        return LEFT_REFUSED | LEFT_PUTS
 
     def _drain_refusals(self, now: int) -> None:
         if self.transport.receive_errors(self._inbox):

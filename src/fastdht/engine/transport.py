@@ -18,8 +18,10 @@ from fastdht._ext.datagrams import receive_all, send_some
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox, Outbox
 from fastdht._ext.rounds import PATIENCE_US, run_rounds
+from fastdht._ext.turns import exchange
 from fastdht._ext.udp import DEFAULT_BUFFER_BYTES as DEFAULT_BUFFER_BYTES
 from fastdht._ext.udp import HAS_BATCHES, UdpSocket
+from fastdht._ext.walks import LookupSlots
 from fastdht.errors import ConfigError
 from fastdht.types import Endpoint
 
@@ -95,6 +97,12 @@ class UdpTransport:
         rounds = run_rounds(core, self._socket, inbox)
         self._watch_room()
         return rounds
+
+    def exchange(self, lookups: LookupSlots, inbox: Inbox, now_us: int, last_batch: int, is_crowded: bool) -> int:
+        """`receive` and `flush` for a node's core with what is between them, up to a batch: turns.exchange."""
+        left = exchange(lookups, self._socket, inbox, now_us, last_batch, is_crowded)
+        self._watch_room()
+        return left
 
     def receive_errors(self, inbox: Inbox) -> int:
         return self._socket.read_errors(inbox)

@@ -1,0 +1,7 @@
+from fastdht._ext.packets import Inbox
+from fastdht._ext.udp import UdpSocket
+from fastdht._ext.walks import LookupSlots
+
+def exchange(
+    slots: LookupSlots, sock: UdpSocket, inbox: Inbox, now_us: int, last_batch: int, is_crowded: bool
+) -> int: ...
