@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import errno
 import select
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -207,3 +210,25 @@ def test_error_queue_when_nothing_was_refused_is_empty(pair: tuple[UdpSocket, Ud
     pair[0].read(inbox)
     inbox.put(b"old", packed(pair[0]))
     assert pair[0].read_errors(inbox) == len(inbox) == 0
+
+
+NARROW = """
+from fastdht._ext.packets import Inbox, Outbox
+from fastdht._ext.udp import UdpSocket
+from fastdht.types import Endpoint
+sender, receiver, outbox, inbox = UdpSocket("127.0.0.1", 0), UdpSocket("127.0.0.1", 0), Outbox(), Inbox()
+for size in (1400, 100, 1401):
+    outbox.put(b"x" * size, Endpoint(*receiver.address()).pack())
+sent = sender.write(outbox)
+receiver.read(inbox)
+print(sent, *(len(data) for data, _ in inbox.take()), sender.counters()["skipped"])
+"""
+
+
+def test_datagram_when_the_path_is_narrower_is_sent_in_fragments() -> None:
+    enter = ["unshare", "--user", "--map-root-user", "--net"]
+    if shutil.which("ip") is None or subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs ip, and the right to make a network namespace")
+    inside = [*enter, "sh", "-c", 'ip link set lo up mtu 1000 && exec "$@"', "sh", sys.executable, "-c", NARROW]
+    done = subprocess.run(inside, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["3", "1400", "100", "1401", "0"]

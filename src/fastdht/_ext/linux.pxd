@@ -25,6 +25,10 @@ cdef extern from *:
         struct epoll_event event = {.events = events, .data = {.fd = fd}};
         return epoll_ctl(poller, events ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &event);
     }
+    static inline int allow_fragments(int fd) {
+        int discovery = IP_PMTUDISC_DONT;
+        return setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discovery, sizeof discovery);
+    }
     #ifndef SO_MEMINFO
     #define SO_MEMINFO 55
     #endif
@@ -65,6 +69,7 @@ cdef extern from *:
     static inline int watch_descriptor(int poller, int fd, uint32_t events) {
         (void)poller; (void)fd; (void)events; return -1;
     }
+    static inline int allow_fragments(int fd) { (void)fd; return -1; }
     static int recvmmsg(int fd, struct mmsghdr *h, unsigned int n, int f, void *t) {
         (void)fd; (void)h; (void)n; (void)f; (void)t; return -1;
     }
@@ -116,6 +121,7 @@ cdef extern from *:
     int HAS_BATCHES
     int64_t monotonic_us() nogil        # what engine.clock calls so
     int watch_descriptor(int poller, int fd, uint32_t events) nogil     # events 0: no longer; -1 and errno if refused
+    int allow_fragments(int fd) nogil   # of IPv4
 
     int AF_INET, AF_INET6, SOL_SOCKET, IPPROTO_IP, IPPROTO_IPV6
     int SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_RXQ_OVFL, SO_MEMINFO

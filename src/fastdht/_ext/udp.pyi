@@ -5,7 +5,7 @@ HAS_BATCHES: bool
 
 class UdpSocket:
     def __init__(
-        self, ip: str, port: int, *, buffer_bytes: int = ..., sees_local: bool = False, probe_mtu: bool = False,
+        self, ip: str, port: int, *, buffer_bytes: int = ..., sees_local: bool = False,
         patience_us: int = 0,
     ) -> None: ...
     def fileno(self) -> int: ...

@@ -10,8 +10,7 @@ import select
 import socket
 
 from libc.errno cimport (
-    EAFNOSUPPORT, EAGAIN, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENOBUFS, ENOMEM, EPERM, errno,
-)
+    EAFNOSUPPORT, EAGAIN, EHOSTUNREACH, EINVAL, EMSGSIZE, ENETDOWN, ENETUNREACH, ENOBUFS, ENOMEM, EPERM, errno)
 from libc.stdlib cimport calloc, free
 
 from fastdht._ext cimport linux
@@ -32,10 +31,8 @@ cdef double SHARE_REGAINED = 0.05
 cdef class UdpSocket:
     """A bound, non-blocking UDP socket for one address family; port 0 lets the system choose.
 
-    `sees_local` lets `receive_at` tell which local address each datagram was sent to. `probe_mtu` sets Don't Fragment
-    and ignores the path's MTU, else datagrams may be fragmented. `patience_us` is how long `receive_patiently` waits,
-    in ticks of the kernel; nothing else ever does. Raises OSError when the system refuses,
-    NotImplementedError on other systems than Linux.
+    `sees_local` lets `receive_at` tell which local address each datagram was sent to. `patience_us` is how long
+    `receive_patiently` waits, in ticks of the kernel. Raises OSError, or NotImplementedError where it is not Linux.
     """
 
     def __cinit__(self):
@@ -45,7 +42,7 @@ cdef class UdpSocket:
         self.outgoing = make_batch()
 
     def __init__(self, ip: str, port: int, *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, sees_local: bool = False,
-                 probe_mtu: bool = False, patience_us: int = 0):
+                 patience_us: int = 0):
         if not linux.HAS_BATCHES:
             raise NotImplementedError("batched UDP sockets need Linux; use the portable transport")
         self.family = FAMILY_V6 if ":" in ip else FAMILY_V4
@@ -54,7 +51,7 @@ cdef class UdpSocket:
             self.sock.setblocking(False)
             size_buffer(self.sock, linux.SO_RCVBUFFORCE, socket.SO_RCVBUF, buffer_bytes)
             size_buffer(self.sock, linux.SO_SNDBUFFORCE, socket.SO_SNDBUF, buffer_bytes)
-            ask_reports(self.sock, self.family, sees_local, probe_mtu)
+            ask_reports(self.sock, self.family, sees_local)
             if patience_us:
                 set_patience(self.sock, patience_us)
                 self.is_patient = True
@@ -185,6 +182,8 @@ cdef class UdpSocket:
                 report = <sock_extended_err*>linux.CMSG_DATA(control)
                 if report.ee_origin == linux.SO_EE_ORIGIN_ICMP or report.ee_origin == linux.SO_EE_ORIGIN_ICMP6:
                     self.icmp_errors[report.ee_errno % ERRNO_SLOTS] += 1
+                    if report.ee_errno == EMSGSIZE:
+                        linux.allow_fragments(self.fd)
                     return <int>report.ee_errno
             control = linux.CMSG_NXTHDR(header, control)
         return 0
@@ -244,9 +243,7 @@ cdef class UdpSocket:
         The kernel hands an ICMP report about an old datagram to whoever sends next, so an error that may be such a
         report is no verdict on the datagram: that is tried once more, and given up when it fails again.
         """
-        cdef int i, accepted
-        cdef int first = 0
-        cdef int sent = 0
+        cdef int i, accepted, first = 0, sent = 0
         cdef bint is_retry = False
         while first < count:
             accepted = self.send_some(first, count - first)
@@ -261,6 +258,8 @@ cdef class UdpSocket:
                 is_retry = False
                 continue
             self.has_errors = True
+            if accepted == -EMSGSIZE:
+                linux.allow_fragments(self.fd)
             is_retry = not is_retry and may_be_report(-accepted)
             if not is_retry:
                 self.give_up(-accepted)

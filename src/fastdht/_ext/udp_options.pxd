@@ -6,6 +6,6 @@ cdef enum:
 
 
 cdef int size_buffer(sock, int forced, int asked, int size) except -1
-cdef int ask_reports(sock, uint16_t family, bint sees_local, bint probe_mtu) except -1
+cdef int ask_reports(sock, uint16_t family, bint sees_local) except -1
 cdef uint32_t read_drops(sock) except? 0
 cdef int set_patience(sock, int64_t wait_us) except -1

@@ -62,7 +62,7 @@ def open_transport(bind: Endpoint, *, portable: bool = False, buffer_bytes: int 
                    for_crawl: bool = False) -> Transport:
     """Bind a socket: port 0 lets the system choose, `portable` asks for asyncio's even where batches are possible.
 
-    A socket for a crawl ignores the path's MTU, as its datagrams are small, and waits for answers in `run_rounds`.
+    A socket for a crawl waits for answers in `run_rounds`.
 
     Raises ConfigError when the system refuses the address.
     """
@@ -79,7 +79,7 @@ class UdpTransport:
     """Batches straight between the kernel and the boxes (Linux)."""
 
     def __init__(self, bind: Endpoint, *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, for_crawl: bool = False) -> None:
-        self._socket = UdpSocket(bind.ip, bind.port, buffer_bytes=buffer_bytes, probe_mtu=for_crawl,
+        self._socket = UdpSocket(bind.ip, bind.port, buffer_bytes=buffer_bytes,
                                  patience_us=PATIENCE_US if for_crawl else 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaits_room = False
