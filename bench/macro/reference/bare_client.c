@@ -58,8 +58,6 @@ int main(int argc, char **argv)
     uint32_t size = is_get ? sizeof get - 1 : sizeof find - 1;
     load_nodes(argv[1]);
     int fd = open_socket((struct sockaddr_in){.sin_family = AF_INET}, false), window = atoi(argv[3]);
-    if (!is_get)                            /* as a crawl; the socket of a node that looks up answers, too */
-        forbid_splitting(fd);
     prepare_batch(&in, false);
     prepare_batch(&out, false);
     uint64_t replies = 0, bytes = 0;

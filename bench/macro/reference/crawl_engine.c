@@ -250,7 +250,6 @@ int main(int argc, char **argv)
     open_places(&set, capacity);
     records = map_pages((size_t)capacity * sizeof *records);
     open_asker(&net, rng, 2000000000);
-    forbid_splitting(net.fd);
     int64_t start = now_ns();
     name_contact(entry.sin_addr.s_addr, entry.sin_port, NULL, hash_place(entry.sin_addr.s_addr, entry.sin_port));
     for (ask(&net), flush_questions(&net); net.open_count; )

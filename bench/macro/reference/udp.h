@@ -133,13 +133,16 @@ static inline struct sockaddr_in parse_address(const char *text)
     return make_address(ip, (uint16_t)atoi(colon + 1));
 }
 
+/* Datagrams are never split, so that the kernel is spared their numbering: 2 to 4 % of its work. */
 static inline int open_socket(struct sockaddr_in address, bool wildcard)
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), bytes = BUFFER_BYTES, on = 1;
+    int discovery = IP_PMTUDISC_PROBE;
     if (fd < 0)
         die("socket");
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discovery, sizeof discovery);
     if (wildcard) {
         setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
         setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
@@ -148,13 +151,6 @@ static inline int open_socket(struct sockaddr_in address, bool wildcard)
     if (bind(fd, (struct sockaddr *)&address, sizeof address))
         die("bind");
     return fd;
-}
-
-/* Questions are never split, so that the kernel is spared the numbering of datagrams: 4 % of a crawl. */
-static inline void forbid_splitting(int fd)
-{
-    int how = IP_PMTUDISC_PROBE;
-    setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &how, sizeof how);
 }
 
 /* Datagrams this socket lost so far, as the kernel counts them (/proc/net/udp has the same number). */
