@@ -19,7 +19,7 @@ from fastdht import crypto
 from fastdht._ext.addresses import AddressFilter
 from fastdht._ext.core import Core
 from fastdht._ext.ids import is_secure, random_id, secure_id
-from fastdht._ext.walks import Walks
+from fastdht._ext.handles import Walks
 from fastdht.blocklist import Blocklist
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig, TableConfig, public_bootstrap
 from fastdht.engine.clock import monotonic_us, suspended_us, wall_s

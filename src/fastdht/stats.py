@@ -57,7 +57,7 @@ class LookupReport(Findings):
     @property
     def failures(self) -> int:
         """How many refused, or had not answered when the lookup ended."""
-        return sum([result[2] for result in self.results])
+        return sum([result.failures for result in self.results])
 
     @property
     def closest(self) -> tuple[ClosestContact, ...]:
@@ -65,7 +65,7 @@ class LookupReport(Findings):
         closest: tuple[ClosestContact, ...] | None = self.unpacked_closest
         if closest is None:
             number = int.from_bytes(self.target, "big")
-            found = [unpack_closest(entry) for result in self.results for entry in CLOSEST.iter_unpack(result[6])]
+            found = [unpack_closest(entry) for result in self.results for entry in CLOSEST.iter_unpack(result.closest)]
             found.sort(key=lambda each: int.from_bytes(each.contact.id, "big") ^ number)
             closest = self.unpacked_closest = tuple(found)
         return closest
@@ -78,18 +78,18 @@ class LookupReport(Findings):
     @property
     def first_value(self) -> float | None:
         """Seconds until the first peer was known, or None."""
-        firsts = [result[5] for result in self.results if result[5] >= 0]
+        firsts = [result.first_value_us for result in self.results if result.first_value_us >= 0]
         return min(firsts) / SECOND_US if firsts else None
 
     @property
     def value_count(self) -> int:
         """How many peers were found, counted per address family."""
-        return sum([result[3] for result in self.results])
+        return sum([result.value_count for result in self.results])
 
     @property
     def values_dropped(self) -> int:
         """Peers beyond the room for them: counted, not kept."""
-        return sum([result[4] for result in self.results])
+        return sum([result.values_dropped for result in self.results])
 
     def __repr__(self) -> str:
         return (f"LookupReport({self.target}, {self.outcome}, {len(self.closest)} closest, {self.value_count} values, "

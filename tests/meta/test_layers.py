@@ -43,7 +43,7 @@ TESTING_USERS = {"fastdht.cli.swarm", "fastdht.cli.crawl", "fastdht.cli.crawl_ve
 # _ext, from the bottom up: a module may use those of earlier rows only. krpc_decode and its like are parts of krpc:
 # a name counts up to its first underscore, and parts may use each other.
 RANKS = [
-    {"hashing", "pages", "sha1", "blocklist", "prefetch"},
+    {"clock", "hashing", "pages", "sha1", "blocklist", "prefetch"},
     {"addresses"},
     {"ids", "linux", "filters", "endpoints"},
     {"bencode", "packets", "findings"},
@@ -62,7 +62,7 @@ RANKS = [
     {"reception", "storage", "direct"},
     {"core"},
     {"walks", "rounds"},
-    {"turns"},
+    {"turns", "handles"},
     {"swarm"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

@@ -129,7 +129,7 @@ def open_lookup(kit: Kit, owner, method=GET_PEERS, **changes):
 
 def closest_ids(kit: Kit, slot: int) -> list[bytes]:
     """Ends the lookup; the ids of the closest that answered."""
-    return [entry[1] for entry in CLOSEST.iter_unpack(kit.core.finish_lookup(slot, 8)[6])]
+    return [entry[1] for entry in CLOSEST.iter_unpack(kit.core.finish_lookup(slot, 8).closest)]
 
 
 def test_lookup_when_every_node_answers_then_finds_the_closest_and_asks_nobody_twice():

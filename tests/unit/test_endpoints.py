@@ -7,6 +7,7 @@ import pytest
 
 from fastdht import Endpoint, InfoHash
 from fastdht._ext.endpoints import Endpoints
+from fastdht._ext.findings import Result
 from fastdht._ext.ids import as_id
 from fastdht.errors import DecodeError
 from fastdht.stats import LookupReport
@@ -19,7 +20,7 @@ def packed(peers) -> bytes:
 
 
 def report(*families) -> LookupReport:
-    results = [(9, 5, 4, len(peers), 0, -1, b"", packed(peers)) for peers in families]
+    results = [Result(queries=9, responses=5, failures=4, values=packed(peers)) for peers in families]
     return LookupReport(InfoHash(bytes(20)), "done", 1_500_000, results)
 
 

@@ -11,6 +11,7 @@ from fastdht._ext.ids cimport Contact, Distance
 cdef enum:
     MAX_CANDIDATES = 96         # of one lookup; the farthest unasked one makes room
     MAX_TOKEN = 64              # a longer token is treated as absent: its node is no storage target
+    SHORT_TOKEN = 12            # one that stands with its candidate
     NO_CANDIDATE = 0xFF
     MARKS = 256                 # places for known ids; two ids that share one cost a search, no more
     SUBNET_WORDS = 8            # 512 bits for known subnets, likewise
@@ -23,7 +24,7 @@ cdef enum CandidateState:
     CANDIDATE_FAILED            # error, silence, or stalled; a late answer turns it into ANSWERED
 
 
-cdef struct Candidate:          # 56 bytes; state, sort keys and tokens stand in the Shortlist's arrays
+cdef struct Candidate:          # one cache line of 64 bytes; state and sort keys stand in the Shortlist's arrays
     Endpoint endpoint
     uint32_t rtt_us
     uint8_t id[20]
@@ -31,6 +32,10 @@ cdef struct Candidate:          # 56 bytes; state, sort keys and tokens stand in
     uint8_t has_id              # a bootstrap host is asked before its id is known
     uint8_t depth               # hops from the seeds
     uint8_t token_size
+    uint8_t token[SHORT_TOKEN]
+
+
+ctypedef uint8_t[MAX_TOKEN] Token
 
 
 cdef packed struct PackedClosest:   # 109 bytes, for Python: fastdht.stats.CLOSEST
@@ -44,10 +49,13 @@ cdef packed struct PackedClosest:   # 109 bytes, for Python: fastdht.stats.CLOSE
 
 
 cdef struct Shortlist:
+    Candidate* candidates       # MAX_CANDIDATES; what comes before the target outlives a lookup
+    Token* tokens               # of candidates whose token is no short one
+    uint32_t generation
+    uint8_t is_dirty            # a slot closed while queued is still queued when it opens again
     uint8_t target[20]
     uint8_t method
     uint8_t is_active
-    uint8_t is_dirty
     uint8_t flags
     uint8_t want
     uint8_t noseed
@@ -60,7 +68,6 @@ cdef struct Shortlist:
     uint16_t max_queries
     uint16_t alpha              # of the built-in policy: the most queries in flight …
     uint8_t phase               # … and how far it has come: machine.pxd
-    uint32_t generation
     uint32_t reader             # the caller who gets answers that hold more than nodes; 0: nobody
     uint32_t count              # candidates in use
     uint32_t unnamed            # of them without an id
@@ -82,8 +89,6 @@ cdef struct Shortlist:
     uint8_t state[MAX_CANDIDATES]               # CandidateState, by index like all that follow
     uint32_t subnet_mark[MAX_CANDIDATES]        # 32 bits of the /24 or /64: one pass finds a known one
     uint64_t nearness[MAX_CANDIDATES]           # the distance's first 64 bits
-    Candidate candidates[MAX_CANDIDATES]
-    uint8_t tokens[MAX_CANDIDATES][MAX_TOKEN]   # of token_size each
 
 
 cdef bint add_candidate(Shortlist* shortlist, const Contact* contact, bint has_id, int depth) noexcept nogil

@@ -168,7 +168,11 @@ cdef void pack_candidate(const Shortlist* shortlist, uint32_t index, PackedClose
     out.size = <uint8_t>write_compact(&candidate.endpoint, out.endpoint)
     out.hops = candidate.depth
     out.token_size = candidate.token_size
-    memcpy(out.token, shortlist.tokens[index], MAX_TOKEN)       # of a size that the compiler knows: no call
+    if candidate.token_size > SHORT_TOKEN:
+        memcpy(out.token, shortlist.tokens[index], MAX_TOKEN)   # of a size that the compiler knows: no call
+    else:
+        memcpy(out.token, candidate.token, SHORT_TOKEN)
+        memset(&out.token[SHORT_TOKEN], 0, MAX_TOKEN - SHORT_TOKEN)
 
 
 cdef void learn_id(Shortlist* shortlist, uint32_t index, const uint8_t* node_id) noexcept nogil:  # R0

@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastdht._ext.direct cimport DirectQueries
+from fastdht._ext.findings cimport Result
 from fastdht._ext.packets cimport Inbox, Outbox
 from fastdht._ext.state cimport State
 
@@ -16,7 +17,7 @@ cdef class Core(DirectQueries):
     cpdef int open_lookup(self, int method, target, int width, int wide_width, int subnet_limit, int max_queries,
                           int64_t deadline_us, int64_t now_us, seeds=*, bint noseed=*, bint is_fixed=*, bint scrape=*,
                           uint32_t reader=*, int alpha=*) except -2
-    cpdef tuple finish_lookup(self, uint32_t slot, uint32_t limit)
+    cpdef Result finish_lookup(self, uint32_t slot, uint32_t limit)
     cpdef void watch_lookup(self, uint32_t slot)
     cpdef list lookup_values(self, uint32_t slot)
     cpdef bint has_contacts(self)

@@ -166,17 +166,9 @@ cdef class Core(DirectQueries):
         self.state.shortlists.mark_dirty(slot)
         return <int>slot
 
-    cpdef tuple finish_lookup(self, uint32_t slot, uint32_t limit):
-        """Free a lookup's slot: what is still out for it is answered to nobody. Returns what it knew:
-
-        (queries, responses, failures, values, values dropped, µs to the first value or -1, the `limit` closest that
-        answered and the values, packed as fastdht.stats reads them).
-        """
-        cdef Shortlist* shortlist = &self.state.shortlists.lists[slot]
-        cdef int64_t first = shortlist.first_value_us - shortlist.started_us if shortlist.value_count else -1
-        result = (shortlist.queries, shortlist.responses, shortlist.failures, shortlist.value_count,
-                  shortlist.values_dropped, first, self.state.shortlists.pack_closest(slot, limit),
-                  self.state.shortlists.pack_values(slot))
+    cpdef Result finish_lookup(self, uint32_t slot, uint32_t limit):
+        """Free a lookup's slot: what is still out for it is answered to nobody. What it knew, as `result_of` says."""
+        cdef Result result = self.state.shortlists.result_of(slot, limit)
         self.state.shortlists.close(slot)
         return result
 

@@ -1,5 +1,8 @@
 """Endpoints as Python sees them: the text of an address, and a port. Rate class: lookup."""
-from fastdht._ext.addresses cimport Endpoint
+from fastdht._ext.addresses cimport COMPACT_V6, Endpoint
+
+cdef enum:
+    VALUE_SIZE = 1 + COMPACT_V6     # shortlist.pxd: PackedValue
 
 
 cdef class Endpoints:

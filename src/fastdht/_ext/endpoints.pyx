@@ -18,9 +18,6 @@ cdef extern from "Python.h":
     object PyType_GenericAlloc(PyTypeObject* type, Py_ssize_t items)
     void PyObject_GC_UnTrack(object made)
 
-cdef enum:
-    VALUE_SIZE = 1 + COMPACT_V6     # shortlist.pxd: PackedValue
-
 
 def unpack_endpoint(cls, bytes packed not None):
     """A `cls`, a subclass of tuple, of (ip, port) from 6 or 18 bytes. Raises ValueError for another size."""

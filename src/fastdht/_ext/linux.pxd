@@ -3,7 +3,7 @@
 On other systems, or with FASTDHT_PORTABLE defined, HAS_BATCHES is 0 and nothing here may be called: the sockets of
 asyncio are used there. Source: recvmmsg(2), sendmmsg(2), cmsg(3), ip(7), ipv6(7), socket(7).
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 
 cdef extern from *:
@@ -15,12 +15,6 @@ cdef extern from *:
     #include <netinet/in.h>
     #include <linux/errqueue.h>
     #include <stdint.h>
-    #include <time.h>
-    static inline int64_t monotonic_us(void) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-    }
     static inline int watch_descriptor(int poller, int fd, uint32_t events) {
         struct epoll_event event = {.events = events, .data = {.fd = fd}};
         return epoll_ctl(poller, events ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &event);
@@ -65,7 +59,6 @@ cdef extern from *:
     struct in_pktinfo { int ipi_ifindex; struct in_addr ipi_spec_dst, ipi_addr; };
     struct in6_pktinfo { struct in6_addr ipi6_addr; unsigned int ipi6_ifindex; };
     struct sock_extended_err { uint32_t ee_errno; uint8_t ee_origin; };
-    static inline int64_t monotonic_us(void) { return 0; }
     static inline int watch_descriptor(int poller, int fd, uint32_t events) {
         (void)poller; (void)fd; (void)events; return -1;
     }
@@ -119,7 +112,6 @@ cdef extern from *:
     #endif
     """
     int HAS_BATCHES
-    int64_t monotonic_us() nogil        # what engine.clock calls so
     int watch_descriptor(int poller, int fd, uint32_t events) nogil     # events 0: no longer; -1 and errno if refused
     int allow_fragments(int fd) nogil   # of IPv4
 

@@ -6,7 +6,7 @@ timers are never much later than that. Its time is that of engine.clock.
 """
 from libc.stdint cimport int64_t
 
-from fastdht._ext cimport linux
+from fastdht._ext.clock cimport read_us
 from fastdht._ext.core cimport Core, advance, next_deadline, take_in
 from fastdht._ext.packets cimport Inbox, Outbox
 from fastdht._ext.state cimport State
@@ -36,7 +36,7 @@ def run_rounds(Core core not None, UdpSocket sock not None, Inbox inbox not None
 
 
 cdef int go_round(State state, UdpSocket sock, Inbox inbox, Outbox outbox) noexcept nogil:  # R0
-    cdef int64_t now_us = linux.monotonic_us(), until_us = now_us + BUDGET_US
+    cdef int64_t now_us = read_us(), until_us = now_us + BUDGET_US
     cdef int rounds = 0, received = sock.receive(inbox)
     while True:
         rounds += received > 0
@@ -48,7 +48,7 @@ cdef int go_round(State state, UdpSocket sock, Inbox inbox, Outbox outbox) noexc
             return rounds
         sock.take_over()
         received = sock.receive_patiently(inbox)
-        now_us = linux.monotonic_us()
+        now_us = read_us()
 
 
 cdef inline bint is_due_soon(State state, int64_t now_us) noexcept nogil:  # R0

@@ -7,7 +7,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastdht._ext.addresses cimport AddressFilter, Endpoint
 from fastdht._ext.bencode cimport Span
-from fastdht._ext.candidates cimport MAX_CANDIDATES, MAX_TOKEN, NO_CANDIDATE, Candidate, PackedClosest, Shortlist
+from fastdht._ext.candidates cimport MAX_CANDIDATES, MAX_TOKEN, NO_CANDIDATE, SHORT_TOKEN, Candidate, PackedClosest, Shortlist, Token
+from fastdht._ext.findings cimport Result
 from fastdht._ext.hashing cimport HashKey
 from fastdht._ext.ids cimport Contact
 from fastdht._ext.krpc cimport Message
@@ -42,6 +43,8 @@ cdef struct View:               # of the `width` closest that have not failed
 
 cdef class ShortlistPool:
     cdef Shortlist* lists
+    cdef void* candidates       # memory for those of all lists
+    cdef Token* tokens
     cdef uint32_t capacity
     cdef uint32_t active
     cdef uint32_t max_values    # peers kept of one lookup
@@ -71,6 +74,7 @@ cdef class ShortlistPool:
     cdef void merge_nodes(self, uint32_t slot, const Span* nodes, uint16_t family, uint32_t record, int depth) noexcept nogil
     cdef void merge_values(self, uint32_t slot, const Span* values, uint16_t family, int64_t now_us) noexcept nogil
     cdef list take_values(self, uint32_t slot)
+    cdef Result result_of(self, uint32_t slot, uint32_t limit)
     cdef bytes pack_closest(self, uint32_t slot, uint32_t limit)
     cdef bytes pack_values(self, uint32_t slot)
     cdef void index_value(self, uint32_t slot, uint32_t number) noexcept nogil

@@ -20,10 +20,11 @@ from fastdht._ext.hashing cimport load_key
 from fastdht._ext.ids cimport COMPACT_NODE_V4, COMPACT_NODE_V6, ID_SIZE, same_id
 from fastdht._ext.krpc cimport next_value
 from fastdht._ext.lenient cimport is_peer
-from fastdht._ext.prefetch cimport fetch_span
+from fastdht._ext.prefetch cimport fastdht_fetch, fetch_span
 from fastdht._ext.transactions cimport NO_SLOT
 
 cdef enum:
+    LINE = 64                   # bytes of a cache line, and of a Candidate
     TYPICAL_CANDIDATES = 40     # of one lookup, and the peers that one answer names: what is worth fetching ahead
     TYPICAL_VALUES = 8
 
@@ -39,26 +40,34 @@ cdef class ShortlistPool:
 
     def __cinit__(self, uint32_t capacity, uint32_t max_values, bytes secret, AddressFilter addresses not None):
         cdef uint32_t i
+        cdef Candidate* first
         if not 1 <= capacity <= 65536 or not 1 <= max_values <= 16384 or len(secret) != 16:
             raise ValueError(f"capacity {capacity} (1 to 65536), max_values {max_values} (1 to 16384), secret of 16 bytes")
         self.capacity = capacity
         self.addresses = addresses
         self.max_values = max_values
         self.lists = <Shortlist*>calloc(capacity, sizeof(Shortlist))
+        self.candidates = calloc(<size_t>capacity * MAX_CANDIDATES + 1, sizeof(Candidate))
+        self.tokens = <Token*>calloc(<size_t>capacity * MAX_CANDIDATES, sizeof(Token))
         self.values = <Endpoint*>calloc(<size_t>capacity * max_values, sizeof(Endpoint))
         self.value_index = <uint16_t*>calloc(<size_t>capacity * max_values * VALUE_BUCKETS, sizeof(uint16_t))
         self.free_slots = <uint32_t*>calloc(capacity, sizeof(uint32_t))
         self.dirty = <uint32_t*>calloc(capacity, sizeof(uint32_t))
-        if (self.lists == NULL or self.values == NULL or self.value_index == NULL or self.free_slots == NULL
+        if (self.lists == NULL or self.candidates == NULL or self.tokens == NULL or self.values == NULL or self.value_index == NULL or self.free_slots == NULL
                 or self.dirty == NULL):
             raise MemoryError(f"no memory for {capacity} lookups")
+        first = <Candidate*>(<size_t>self.candidates + LINE - <size_t>self.candidates % LINE)
         for i in range(capacity):
             self.free_slots[i] = capacity - 1 - i
+            self.lists[i].candidates = &first[<size_t>i * MAX_CANDIDATES]
+            self.lists[i].tokens = &self.tokens[<size_t>i * MAX_CANDIDATES]
         self.free_count = capacity
         load_key(&self.key, secret)
 
     def __dealloc__(self):
         free(self.lists)
+        free(self.candidates)
+        free(self.tokens)
         free(self.values)
         free(self.value_index)
         free(self.free_slots)
@@ -66,19 +75,14 @@ cdef class ShortlistPool:
 
     cdef uint32_t open(self, const uint8_t* target, int method) noexcept nogil:  # R0
         """Take a free slot, empty but for its target; the caller sets width, budget and deadline."""
-        cdef uint32_t slot, generation
-        cdef uint8_t is_dirty           # a slot closed while queued is still queued when it opens again
+        cdef uint32_t slot
         cdef Shortlist* shortlist
         if self.free_count == 0:
             return NO_SLOT
         self.free_count -= 1
         slot = self.free_slots[self.free_count]
         shortlist = &self.lists[slot]
-        generation = shortlist.generation
-        is_dirty = shortlist.is_dirty
-        memset(shortlist, 0, <size_t>(<uint8_t*>&shortlist.order[0] - <uint8_t*>shortlist))
-        shortlist.generation = generation
-        shortlist.is_dirty = is_dirty
+        memset(&shortlist.target[0], 0, <size_t>(&shortlist.order[0] - &shortlist.target[0]))
         memcpy(shortlist.target, target, ID_SIZE)
         shortlist.target_high = read_be64(target)
         shortlist.method = <uint8_t>method
@@ -106,7 +110,7 @@ cdef class ShortlistPool:
             return
         shortlist = &self.lists[slot]
         fetch_span(shortlist, <size_t>(<uint8_t*>&shortlist.subnet_mark[0] - <uint8_t*>shortlist))
-        fetch_span(&shortlist.candidates[index], sizeof(Candidate))
+        fastdht_fetch(&shortlist.candidates[index])
         fetch_span(&shortlist.nearness[0], TYPICAL_CANDIDATES * sizeof(uint64_t))
         fetch_span(&self.values[<size_t>slot * self.max_values], TYPICAL_VALUES * sizeof(Endpoint))
 
@@ -199,7 +203,8 @@ cdef class ShortlistPool:
             learn_id(shortlist, index, message.id)
         if 0 < message.token.size <= MAX_TOKEN:
             candidate.token_size = <uint8_t>message.token.size
-            memcpy(shortlist.tokens[index], message.token.data, message.token.size)
+            memcpy(&candidate.token[0] if message.token.size <= SHORT_TOKEN else &shortlist.tokens[index][0],
+                   message.token.data, message.token.size)
         if shortlist.is_fixed:
             pass
         elif candidate.endpoint.family == FAMILY_V4:
@@ -316,18 +321,37 @@ cdef class ShortlistPool:
         shortlist.values_taken = shortlist.value_count
         return [dump_compact(&kept[i]) for i in range(first, shortlist.value_count)]
 
+    cdef Result result_of(self, uint32_t slot, uint32_t limit):
+        """What a lookup knows, of nodes the `limit` closest that answered."""
+        cdef Shortlist* shortlist = &self.lists[slot]
+        cdef Result result = Result.__new__(Result)
+        result.queries = shortlist.queries
+        result.responses = shortlist.responses
+        result.failures = shortlist.failures
+        result.value_count = shortlist.value_count
+        result.values_dropped = shortlist.values_dropped
+        result.first_value_us = shortlist.first_value_us - shortlist.started_us if shortlist.value_count else -1
+        result.closest = self.pack_closest(slot, limit)
+        result.values = self.pack_values(slot)
+        return result
+
     cdef bytes pack_closest(self, uint32_t slot, uint32_t limit):
         """The `limit` closest that answered, closest first, as PackedClosest records."""
         cdef Shortlist* shortlist = &self.lists[slot]
-        cdef PackedClosest records[MAX_CANDIDATES]
+        cdef uint8_t chosen[MAX_CANDIDATES]
         cdef uint32_t i, count = 0
+        cdef bytes packed
+        cdef PackedClosest* records
         for i in range(shortlist.count):
             if count == limit:
                 break
-            if shortlist.state[shortlist.order[i]] == CANDIDATE_ANSWERED:
-                pack_candidate(shortlist, shortlist.order[i], &records[count])
-                count += 1
-        return (<uint8_t*>records)[:count * sizeof(PackedClosest)]
+            chosen[count] = shortlist.order[i]
+            count += shortlist.state[shortlist.order[i]] == CANDIDATE_ANSWERED
+        packed = PyBytes_FromStringAndSize(NULL, count * sizeof(PackedClosest))
+        records = <PackedClosest*><uint8_t*>packed
+        for i in range(count):
+            pack_candidate(shortlist, chosen[i], &records[i])
+        return packed
 
     cdef bytes pack_values(self, uint32_t slot):
         """All peers found, in the order they came, as PackedValue records."""

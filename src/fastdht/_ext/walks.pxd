@@ -1,11 +1,12 @@
-"""Lookups as Python starts, shares and awaits them. Rate class: lookup.
+"""Lookups as Python starts and awaits them. Rate class: lookup.
 
 A Walk has a Branch, which is a slot of a core's shortlists, for each address family. LookupSlots know who decides and
-who is told of what becomes of each slot of one core; Walks, which of them two callers share; a Handle is one caller's.
+who is told of what becomes of each slot of one core.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastdht._ext.core cimport Core
+from fastdht._ext.findings cimport Result
 
 
 cdef enum:                      # what a turn leaves to do
@@ -44,8 +45,9 @@ cdef class LookupSlots:
     cdef int take_turn(self, int64_t now_us, bint is_crowded) except -1
     cdef int place(self, machine, owner, int method, target, config, int64_t now_us, seeds, bint noseed, bint is_fixed,
                    bint scrape, uint32_t reader) except -2
+    cdef int64_t read(self) except? -1     # the clock
     cdef int load(self, config) except -1
-    cdef tuple free(self, uint32_t slot)
+    cdef Result free(self, uint32_t slot)
 
 
 cdef class Branch:
@@ -54,6 +56,7 @@ cdef class Branch:
     cdef int slot
     cdef uint8_t phase          # it ended in
     cdef uint32_t reader        # the number its answers come under; 0: nobody reads them
+    cdef Branch other           # of the walk
     cdef int finish(self) except -1
 
 
@@ -70,28 +73,17 @@ cdef class Walk:
     cdef object on_end
     cdef object new_future
     cdef object make_failure
-    cdef list branches
-    cdef list results
+    cdef Branch branches                    # the last one opened; None once all have ended
+    cdef Result results                     # that of the last one that has ended
+    cdef int running                        # branches
     cdef object caller                      # who awaits the report, and the others who do
     cdef list callers
     cdef list waiters                       # who iterate, and want any news
     cdef int64_t started_us
     cdef int prepare(self, target, config, on_end) except -1
     cdef bint open_branches(self, list slots, int method, seeds, bint is_fixed, bint noseed, bint scrape, bint is_read) except -1
-    cdef int end_branch(self, Branch branch) except -1
     cdef object future_of_end(self)
     cdef int end(self, LookupSlots slots) except -1
     cdef int collect(self, Branch branch) except -1
     cdef object outcome(self, LookupSlots slots)
     cdef int answer(self) except -1
-
-
-cdef class Walks:
-    cdef public list slots
-    cdef list running           # by kind: a dict by target
-    cdef object entries
-
-
-cdef class Handle:
-    cdef readonly Walk walk
-    cdef readonly bint is_cancelled

@@ -1,17 +1,15 @@
 import asyncio
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from fastdht._ext.core import Core
-from fastdht._ext.findings import Findings
+from fastdht._ext.findings import Findings, Result
 
 LEFT_FIRST: int
 LEFT_EVENTS: int
 LEFT_TO_SEND: int
 LEFT_PUTS: int
 LEFT_REFUSED: int
-
-_R = TypeVar("_R")
 
 class LookupSlots:
     new_future: Callable[[], asyncio.Future[Any]]
@@ -41,7 +39,7 @@ class LookupSlots:
         self, machine: Any | None, owner: Any, method: int, target: bytes, config: Any, seeds: Sequence[bytes]
     ) -> int: ...
     def close(self) -> None: ...
-    def finish(self, slot: int) -> tuple[int, int, int, int, int, int, bytes, bytes]: ...
+    def finish(self, slot: int) -> Result: ...
 
 class Branch:
     def on_results(self) -> None: ...
@@ -77,30 +75,3 @@ class Walk:
     def waiter(self) -> asyncio.Future[None]: ...
     def wake(self) -> None: ...
     def failure(self) -> Exception | None: ...
-
-class Walks:
-    slots: list[LookupSlots]
-    def __init__(self, entries: Callable[[], Sequence[bytes]]) -> None: ...
-    def join(
-        self,
-        make_walk: Callable[[Any, Any], Walk],
-        method: int,
-        target: bytes,
-        config: Any,
-        noseed: bool,
-        scrape: bool,
-        is_read: bool,
-    ) -> Walk | None: ...
-    def cancel(self) -> None: ...
-
-class Handle(Generic[_R]):
-    def __init__(self, walk: Walk) -> None: ...
-    @property
-    def walk(self) -> Walk: ...
-    @property
-    def is_cancelled(self) -> bool: ...
-    @property
-    def report(self) -> _R | None: ...
-    def __await__(self) -> Generator[Any, None, _R]: ...
-    def done(self) -> bool: ...
-    def cancel(self) -> None: ...

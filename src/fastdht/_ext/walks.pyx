@@ -1,17 +1,20 @@
-"""Lookups as Python starts, shares and awaits them. Rate class: lookup.
+"""Lookups as Python starts and awaits them. Rate class: lookup.
 
 Theory of operation. A Walk opens a branch on every core. `LookupSlots.step` has each slot that changed decided, by
-the compiled policy or a machine of its own, and tells its branch of results and of the end. A branch that has ended frees its slot, leaves its packed
-result with the walk and lets go of it, so that nothing is left for the garbage collector; the last one ends the walk,
-which makes the report and answers who awaits it. Calls with the same target share a walk, and its traffic stops when
-the last handle has been cancelled.
+the compiled policy or a machine of its own, and tells its branch of results and of the end. A branch that has ended
+frees its slot, leaves its packed result with the walk and lets go of it, so that nothing is left for the garbage
+collector; the last one ends the walk, which makes the report and answers who awaits it.
+Branches and results stand in chains, as there is hardly ever more than one: a list would be two more objects for each
+lookup, and for the collector to look at.
 Never: two slots of one branch, a report before every branch has ended, an answer to a future that is done already.
 What a report is and what a failure is are passed in: nothing here knows them.
 Memory is bounded by the peers a shortlist keeps.
 """
 cimport cython
 
-from fastdht._ext.findings cimport Findings
+from fastdht._ext.clock cimport read_us
+from fastdht._ext.clock import monotonic_us
+from fastdht._ext.findings cimport Findings, Result
 from fastdht._ext.state cimport State
 
 cdef extern from "Python.h":
@@ -22,16 +25,14 @@ LEFT_FIRST, LEFT_EVENTS, LEFT_TO_SEND, LEFT_PUTS, LEFT_REFUSED = FIRST, EVENTS, 
 
 cdef enum:
     CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token
-    METHODS = 8                 # of krpc.Method
-    KINDS = 4 * METHODS         # of walks that callers may share: by method and two flags
 
 
 cdef class LookupSlots:
     """Who decides and who is told, for each of `lookups` slots of a core.
 
     engine: has kick, add_reader and forget_reader. clock: gives µs. report_class: of Findings. make_failure(report):
-    what awaiting raises when nobody answered. make_endpoint(packed): what iterating gives. outcomes: how a lookup ended, by the phase of machine.pxd. `now_us`: of the batch that is worked on, or was
-    last.
+    what awaiting raises when nobody answered. make_endpoint(packed): what iterating gives. outcomes: how a lookup ended,
+    by the phase of machine.pxd. `now_us`: of the batch that is worked on, or was last.
     """
 
     def __init__(self, Core core not None, engine, clock, int lookups, *, new_future, type report_class not None,
@@ -74,9 +75,9 @@ cdef class LookupSlots:
 
         Its slot, or -1 when all are in use.
         """
-        return self.place(machine, owner, method, target, config, self.clock(), seeds, False, False, False, 0)
+        return self.place(machine, owner, method, target, config, self.read(), seeds, False, False, False, 0)
 
-    def finish(self, uint32_t slot) -> tuple:
+    def finish(self, uint32_t slot) -> Result:
         """End a lookup at once: nothing more is asked for it. What it knew, as Core.finish_lookup packs it."""
         return self.free(slot)
 
@@ -101,6 +102,9 @@ cdef class LookupSlots:
                 self.engine.kick()
         return slot
 
+    cdef int64_t read(self) except? -1:
+        return read_us() if self.clock is monotonic_us else self.clock()
+
     cdef int load(self, config) except -1:
         """Read a configuration once, as most lookups share it."""
         self.config = None
@@ -113,7 +117,7 @@ cdef class LookupSlots:
         self.config = config
         return 0
 
-    cdef tuple free(self, uint32_t slot):
+    cdef Result free(self, uint32_t slot):
         self.machines[slot] = self.owners[slot] = None
         return self.core.finish_lookup(slot, CLOSEST_KEPT)
 
@@ -141,6 +145,7 @@ cdef class Branch:
     cdef int finish(self) except -1:
         """Free the slot, leave what it knew with the walk, and let go of it."""
         cdef Walk walk = self.walk
+        cdef Result result
         if walk is None:
             return 0
         self.walk = None
@@ -149,8 +154,11 @@ cdef class Branch:
         if walk.found is not None:
             walk.collect(self)
         self.phase = self.slots.core.state.shortlists.lists[self.slot].phase
-        walk.results.append(self.slots.free(self.slot))
-        return walk.end_branch(self)
+        result = self.slots.free(self.slot)
+        result.other = walk.results
+        walk.results = result
+        walk.running -= 1
+        return walk.end(self.slots) if walk.running == 0 else 0
 
 
 @cython.freelist(64)
@@ -164,8 +172,6 @@ cdef class Walk:
         self.target = target
         self.config = config
         self.on_end = on_end
-        self.branches = []
-        self.results = []
         return 0
 
     def start(self, list slots not None, int method, seeds=(), *, bint is_fixed=False, bint noseed=False,
@@ -182,7 +188,7 @@ cdef class Walk:
         cdef LookupSlots each
         cdef Branch branch
         cdef LookupSlots first = slots[0]
-        self.started_us = first.clock()
+        self.started_us = first.read()
         self.new_future = first.new_future
         for each in slots:
             branch = Branch.__new__(Branch)
@@ -193,28 +199,32 @@ cdef class Walk:
             branch.slot = each.place(None, branch, method, self.target, self.config, self.started_us, seeds,
                                      noseed, is_fixed, scrape, branch.reader)
             if branch.slot >= 0:
-                self.branches.append(branch)
+                branch.other = self.branches
+                self.branches = branch
+                self.running += 1
             elif is_read:
                 each.engine.forget_reader(branch.reader)
-        return len(self.branches) > 0
+        return self.running > 0
 
     def cancel(self) -> None:
         """Stop all traffic of the walk at once."""
-        cdef Branch branch
+        cdef Branch branch = self.branches      # which the end of the last one lets go of
         self.is_cancelled = True
-        for branch in list(self.branches):
+        while branch is not None:
             branch.finish()
+            branch = branch.other
 
     def values(self):
         """Every peer found so far, each once, in the order they came."""
-        cdef Branch branch
+        cdef Branch branch = self.branches
         if self.found is None:
             if self.report is not None:
                 return self.report.values
             self.found, self.known = [], set()
-        for branch in self.branches:
+        while branch is not None:
             if branch.walk is not None:
                 self.collect(branch)
+            branch = branch.other
         return self.found
 
     cdef int collect(self, Branch branch) except -1:
@@ -224,18 +234,15 @@ cdef class Walk:
                 self.found.append(branch.slots.make_endpoint(packed))
         return 0
 
-    cdef int end_branch(self, Branch branch) except -1:
-        return self.end(branch.slots) if len(self.results) == len(self.branches) else 0
-
     cdef int end(self, LookupSlots slots) except -1:
         """Every branch has ended: make the report, and tell."""
-        cdef int64_t ended_us = slots.clock() if self.is_cancelled else slots.now_us
+        cdef int64_t ended_us = slots.read() if self.is_cancelled else slots.now_us
         cdef PyTypeObject* report_type = <PyTypeObject*>slots.report_class
         cdef Findings report = report_type.tp_new(report_type, (), NULL)        # without __init__ and its arguments
         report.fill(self.target, self.outcome(slots), ended_us - self.started_us, self.results)
         self.report = report
         self.make_failure = slots.make_failure
-        self.branches.clear()
+        self.branches = None
         if self.registry is not None and self.registry.get(self.target) is self:
             del self.registry[self.target]
         if self.on_end is not None:
@@ -248,14 +255,11 @@ cdef class Walk:
 
     cdef object outcome(self, LookupSlots slots):
         """The first that is not as it should be decides."""
-        cdef Branch branch
-        outcome = "done"
-        if self.is_cancelled:
-            return "cancelled"
-        for branch in self.branches:
+        cdef Branch branch = self.branches
+        outcome = "cancelled" if self.is_cancelled else "done"
+        while branch is not None and outcome == "done":
             outcome = slots.outcomes[branch.phase]
-            if outcome != "done":
-                break
+            branch = branch.other
         return outcome
 
     def ended(self):
@@ -276,13 +280,14 @@ cdef class Walk:
 
     def waiter(self):
         """A future that ends with the next news."""
-        cdef Branch branch
+        cdef Branch branch = self.branches
         future = self.new_future()
         if self.waiters is None:
             self.waiters = [future]
-            for branch in self.branches:
+            while branch is not None:
                 if branch.walk is not None:
                     branch.slots.core.watch_lookup(branch.slot)
+                branch = branch.other
         else:
             self.waiters.append(future)
         return future
@@ -318,82 +323,3 @@ cdef int tell(future, report, failure) except -1:
     else:
         future.set_exception(failure)
     return 0
-
-
-cdef class Walks:
-    """The walks of one node that run. `entries()`: compact endpoints to begin with while every table is empty."""
-
-    def __init__(self, entries):
-        self.slots = []
-        self.running = [{} for _ in range(KINDS)]
-        self.entries = entries
-
-    def join(self, make_walk, int method, target, config, bint noseed, bint scrape, bint is_read):
-        """The walk that runs for such a call, or a new one of make_walk(target, config).
-
-        None when no slot is free, or there are none. `is_read` as for Walk.start.
-        """
-        cdef dict running = self.running[(method % METHODS) << 2 | noseed << 1 | scrape]
-        cdef Walk walk = running.get(target)
-        cdef LookupSlots each
-        if walk is not None and walk.config is config:
-            return walk
-        if not self.slots:
-            return None
-        if make_walk is Walk:           # without its arguments' way through the interpreter
-            walk = Walk.__new__(Walk)
-            walk.prepare(target, config, None)
-        else:
-            walk = make_walk(target, config)
-        seeds = ()
-        for each in self.slots:
-            if each.core.has_contacts():
-                break
-        else:
-            seeds = self.entries()
-        if not walk.open_branches(self.slots, method, seeds, False, noseed, scrape, is_read):
-            return None
-        walk.registry = running
-        running[target] = walk
-        return walk
-
-    def cancel(self) -> None:
-        """Stop the traffic of all that can be joined."""
-        cdef Walk walk
-        for running in self.running:
-            for walk in list(running.values()):
-                walk.cancel()
-
-
-cdef class Handle:
-    """One caller's hold on a walk, which stops when its last handle has been cancelled."""
-
-    def __init__(self, Walk walk not None):
-        self.walk = walk
-        walk.handles += 1
-
-    @classmethod
-    def __class_getitem__(cls, _report):
-        """Handle[R]: one whose report is an R, for type checkers."""
-        return cls
-
-    def __await__(self):
-        return iter(self.walk.future_of_end())       # a future's __await__ by another name, which is a slot
-
-    @property
-    def report(self):
-        """The report, once the lookup has ended."""
-        return self.walk.report
-
-    def done(self) -> bool:
-        return self.walk.report is not None
-
-    def cancel(self) -> None:
-        """Give the lookup up; its traffic stops at once unless another caller shares it."""
-        if not self.is_cancelled:
-            self.is_cancelled = True
-            self.walk.handles -= 1
-            if not self.walk.handles and self.walk.report is None:
-                self.walk.cancel()
-            else:
-                self.walk.wake()

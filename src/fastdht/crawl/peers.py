@@ -217,7 +217,7 @@ class BulkPeers:
         summary.sent += report.queries      # until the core's count, which has what goes on as well
         if self._map is None and report.responses:
             self._met[lane] = [node_id + endpoint[:size]
-                               for _, node_id, size, endpoint, *_ in CLOSEST.iter_unpack(report.results[0][6])]
+                               for _, node_id, size, endpoint, *_ in CLOSEST.iter_unpack(report.results[0].closest)]
         if isinstance(walk, ScrapeWalk):
             self._take_size(walk, report)
             return

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple, cast
 
 from fastdht._ext import krpc
-from fastdht._ext.walks import Handle, Walk
+from fastdht._ext.handles import Handle
+from fastdht._ext.walks import Walk
 from fastdht.config import LookupConfig
 from fastdht.engine.engine import Outcome
 from fastdht.errors import NodeClosed

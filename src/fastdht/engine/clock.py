@@ -1,4 +1,4 @@
-"""The only file that reads clocks. Rate class: batch.
+"""The only file that reads clocks, with its compiled part, `_ext/clock.pyx`. Rate class: batch.
 
 Everything else is told the time: microseconds of a clock that never goes back and stands still while the machine
 sleeps. How long it slept is a second reading, so that whoever keeps deadlines can see that they mean nothing any more.
@@ -7,15 +7,11 @@ Wall time jumps: it only dates what is kept in files.
 from __future__ import annotations
 
 import time
-from time import monotonic
+
+from fastdht._ext.clock import monotonic_us as monotonic_us
 
 # The clock that counts sleep as well; on macOS that is CLOCK_MONOTONIC, as its time.monotonic() stops in sleep.
 _SLEEPLESS_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-
-
-def monotonic_us() -> int:
-    """Microseconds since an arbitrary start; never decreases, stands still while the machine sleeps."""
-    return int(monotonic() * 1e6)       # exact for 285 years, and a third of what dividing an int of 64 bits takes
 
 
 def suspended_us() -> int:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from fastdht._ext import krpc
 from fastdht.config import SECOND_US, CoreConfig, LookupConfig
-from fastdht._ext.walks import Walks
+from fastdht._ext.handles import Walks
 from fastdht.engine.bridge import Lookup, Reading, ReadWalk, Walk, closed_error
 from fastdht.engine.engine import Engine, Outcome
 from fastdht.engine.names import HostList
@@ -43,16 +43,16 @@ class Asking:
         """A handle on the walk for this target: one that runs already, or a new one."""
         if to is not None:
             return Lookup(self._ask_only(Walk, method, target, to, config, noseed=noseed))
-        walk = self._walks.join(Walk, method, target, config, noseed, False, False)
-        return Lookup(walk if walk is not None else self._refuse())
+        lookup = self._walks.join(Lookup, Walk, method, target, config, noseed, False, False)
+        return lookup if lookup is not None else self._refuse()
 
     def _read(self, method: int, target: NodeId, to: Iterable[Endpoint | str] | None, config: LookupConfig,
               scrape: bool = False) -> Reading:
         """Likewise, for one whose answers are read."""
         if to is not None:
             return Reading(self._ask_only(ReadWalk, method, target, to, config, scrape=scrape, is_read=True))
-        walk = self._walks.join(ReadWalk, method, target, config, False, scrape, True)
-        return Reading(walk if walk is not None else self._refuse())
+        reading = self._walks.join(Reading, ReadWalk, method, target, config, False, scrape, True)
+        return reading if reading is not None else self._refuse()
 
     def _ask_only(self, make_walk: Callable[[NodeId, LookupConfig], Walk], method: int, target: NodeId,
                   to: Iterable[Endpoint | str], config: LookupConfig, *, noseed: bool = False, scrape: bool = False,
