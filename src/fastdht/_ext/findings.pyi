@@ -1,9 +1,10 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
+@final
 class Result:
     def __init__(
-        self, *, queries: int = 0, responses: int = 0, failures: int = 0, closest: bytes = b"", values: bytes = b""
+        self, queries: int = 0, responses: int = 0, failures: int = 0, closest: bytes = b"", values: bytes = b""
     ) -> None: ...
     @property
     def queries(self) -> int: ...

@@ -17,7 +17,7 @@ cdef class Result:
     records that fastdht.stats reads.
     """
 
-    def __init__(self, *, int queries=0, int responses=0, int failures=0, bytes closest not None=b"",
+    def __init__(self, int queries=0, int responses=0, int failures=0, bytes closest not None=b"",
                  bytes values not None=b""):
         self.queries, self.responses, self.failures = queries, responses, failures
         self.closest, self.values = closest, values
