@@ -157,7 +157,7 @@ def test_flush_when_blocked_calls_back_once_there_is_room(run: Run) -> None:
     async def main() -> None:
         with hosts(portable=False) as (asker, server):
             asker.send(b"patience", server.transport.local.pack())
-            asker.transport._socket.fail_next_sends(errno.EAGAIN, 1)
+            asker.transport.socket.fail_next_sends(errno.EAGAIN, 1)
             assert asker.transport.flush(asker.outbox) == 0
             assert len(asker.outbox) == 1
             await asker.until(lambda: len(asker.received) == 1)

@@ -6,10 +6,10 @@ asks would cost Python as much as all else it does for a lookup. What needs Pyth
 from libc.stdint cimport int64_t
 
 from fastdht._ext.core cimport take_in
-from fastdht._ext.packets cimport Inbox, Outbox
+from fastdht._ext.packets cimport Inbox
 from fastdht._ext.state cimport State
 from fastdht._ext.udp cimport UdpSocket
-from fastdht._ext.walks cimport EVENTS, FIRST, LookupSlots, PUTS, REFUSED, TO_SEND
+from fastdht._ext.walks cimport EVENTS, FIRST, LookupSlots, PUTS, REFUSED, ROOM, TO_SEND
 
 cdef enum:
     ROUNDS = 64                 # of stepping what sending has left dirty; a bound, hardly ever reached
@@ -23,28 +23,36 @@ def exchange(LookupSlots slots not None, UdpSocket sock not None, Inbox inbox no
     before anything is stepped; call again after that.
     """
     cdef State state = slots.core.state
-    cdef Outbox outbox = slots.core.outbox
     while slots.batches < last_batch:
         if sock.receive(inbox) == 0:
-            sock.flush(outbox)          # there may be room again
+            sock.flush(slots.core.outbox)       # there may be room again
             break
         slots.batches += 1
         take_in(state, inbox, now_us)
-        if settle(slots, state, sock, outbox, now_us, is_crowded):
+        if not run(slots, state, sock, now_us, is_crowded):
             return FIRST
         if inbox.count < inbox.capacity:
             break
-    return (REFUSED if sock.has_errors else 0) | (PUTS if state.has_table and state.parked.waiting_count else 0)
+    return left_by(sock, state)
 
 
-cdef bint settle(LookupSlots slots, State state, UdpSocket sock, Outbox outbox, int64_t now_us,
-                 bint is_crowded) except -1:
-    """Step and send until nothing is left that can be sent; True as soon as Python must come first."""
+def settle(LookupSlots slots not None, UdpSocket sock not None, int64_t now_us, bint is_crowded) -> int:
+    """Step what time or callers have changed, and send what it leads to. What is left, as `exchange` says."""
+    return left_by(sock, slots.core.state) if run(slots, slots.core.state, sock, now_us, is_crowded) else FIRST
+
+
+cdef bint run(LookupSlots slots, State state, UdpSocket sock, int64_t now_us, bint is_crowded) except -1:
+    """Step and send until nothing is left that can be sent; False as soon as Python must come first."""
     cdef int left, i
     for i in range(ROUNDS):
         left = slots.take_turn(now_us, is_crowded)
         if left & (FIRST | EVENTS):
-            return True
-        if not left & TO_SEND or not sock.flush(outbox) or not state.shortlists.dirty_count:
             return False
-    return False
+        if not left & TO_SEND or not sock.flush(state.outbox) or not state.shortlists.dirty_count:
+            break
+    return True
+
+
+cdef inline int left_by(UdpSocket sock, State state) noexcept:
+    return ((REFUSED if sock.has_errors else 0) | (ROOM if sock.is_blocked != sock.awaits_room else 0)
+            | (PUTS if state.has_table and state.parked.waiting_count else 0))

@@ -26,6 +26,7 @@ cdef class UdpSocket:
     cdef bint is_taken          # by us alone: `poll` reports nothing
     cdef uint16_t family        # FAMILY_V4 or FAMILY_V6
     cdef bint is_blocked        # the last flush left datagrams because the kernel had no room
+    cdef bint awaits_room       # `poll` reports when there is room again
     cdef bint is_patient        # receiving may wait, when asked to
     cdef bint has_errors        # the error queue is worth a look
     cdef Batch* incoming

@@ -201,8 +201,7 @@ cdef class UdpSocket:
 
     cdef int flush_from(self, Outbox outbox, const Endpoint* depart_from) noexcept nogil:  # R0
         """Send what the kernel takes; `depart_from`, when given, has the local address for each slot of the ring."""
-        cdef int count
-        cdef int sent = 0
+        cdef int count, sent = 0
         cdef uint64_t congested = self.congested
         self.is_blocked = False
         while outbox.count and not self.is_blocked and self.fd >= 0:
@@ -336,8 +335,10 @@ cdef class UdpSocket:
 
     def watch_writable(self, wanted: bool) -> None:
         """Whether the epoll descriptor also reports room to send; it then stays readable while there is some."""
-        self.watched = select.EPOLLIN | select.EPOLLERR | (select.EPOLLOUT if wanted else 0)
-        self.poll.modify(self.fd, self.watched)
+        if self.awaits_room != wanted:
+            self.awaits_room = wanted
+            self.watched = select.EPOLLIN | select.EPOLLERR | (select.EPOLLOUT if wanted else 0)
+            self.poll.modify(self.fd, self.watched)
 
     @property
     def is_blocked(self) -> bool:

@@ -15,6 +15,7 @@ cdef enum:                      # what a turn leaves to do
     TO_SEND = 4                 # datagrams wait in the outbox
     PUTS = 8                    # puts wait to be verified
     REFUSED = 16                # the network may have returned datagrams of ours
+    ROOM = 32                   # room to send is to be watched for, or no longer
 
 
 cdef struct Settings:           # of fastdht.config.LookupConfig

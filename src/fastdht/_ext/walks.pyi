@@ -10,6 +10,7 @@ LEFT_EVENTS: int
 LEFT_TO_SEND: int
 LEFT_PUTS: int
 LEFT_REFUSED: int
+LEFT_ROOM: int
 
 class LookupSlots:
     new_future: Callable[[], asyncio.Future[Any]]

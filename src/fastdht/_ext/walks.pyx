@@ -21,7 +21,7 @@ cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         object (*tp_new)(PyTypeObject* cls, object arguments, void* keywords)
 
-LEFT_FIRST, LEFT_EVENTS, LEFT_TO_SEND, LEFT_PUTS, LEFT_REFUSED = FIRST, EVENTS, TO_SEND, PUTS, REFUSED
+LEFT_FIRST, LEFT_EVENTS, LEFT_TO_SEND, LEFT_PUTS, LEFT_REFUSED, LEFT_ROOM = FIRST, EVENTS, TO_SEND, PUTS, REFUSED, ROOM
 
 cdef enum:
     CLOSEST_KEPT = 16           # of a lookup's answers: a write goes to eight that gave a token

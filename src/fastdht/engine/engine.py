@@ -9,11 +9,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox
-from fastdht._ext.walks import LEFT_EVENTS, LEFT_FIRST, LEFT_PUTS, LEFT_REFUSED, LEFT_TO_SEND, LookupSlots
+from fastdht._ext.turns import exchange, settle
+from fastdht._ext.walks import (
+    LEFT_EVENTS, LEFT_FIRST, LEFT_PUTS, LEFT_REFUSED, LEFT_ROOM, LEFT_TO_SEND, LookupSlots)
 from fastdht.engine.transport import Transport, UdpTransport
 from fastdht.errors import ConfigError, DHTError, LookupFailed, NodeClosed
 from fastdht.lookup.machine import LookupState
@@ -47,7 +50,6 @@ class Engine:
     def __init__(self, core: Core, transport: Transport, clock: Callable[[], int], *, lookups: int = 1,
                  inbox: int = 64, verify: Verify | None = None, transactions: int = MAX_TRANSACTIONS) -> None:
         self.core = core
-        self.transport = transport
         self.clock = clock
         self.is_closed = False
         self.lookups = LookupSlots(
@@ -64,6 +66,16 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = -1
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._use(transport)
+
+    def _use(self, transport: Transport) -> None:
+        """Take in and send over this transport from now on."""
+        self.transport = transport
+        self._take: Callable[[int, int, bool], int] = self._take_one
+        self._turn: Callable[[int, bool], int] = self._turn_by_parts
+        if isinstance(transport, UdpTransport):
+            self._take = partial(exchange, self.lookups, transport.socket, self._inbox)
+            self._turn = partial(settle, self.lookups, transport.socket)
 
     def start(self) -> None:
         """Begin to receive; raises nothing once the transport is open."""
@@ -90,7 +102,7 @@ class Engine:
         local = self.transport.local
         self.transport.close()
         try:
-            self.transport = open_transport(local)
+            self._use(open_transport(local))
         except ConfigError as error:
             log.warning("%s", error)
             return
@@ -152,28 +164,39 @@ class Engine:
 
     def on_readable(self) -> None:
         """Take in what the socket holds, in at most eight batches."""
-        now = self.lookups.now_us = self.clock()
-        take = self.transport.exchange if isinstance(self.transport, UdpTransport) else self._take_one
-        last_batch = self.lookups.batches + BATCHES_PER_WAKE
-        while (left := take(self.lookups, self._inbox, now, last_batch, bool(self._waiting))) & LEFT_FIRST:
+        lookups = self.lookups
+        now = lookups.now_us = self.clock()
+        last_batch = lookups.batches + BATCHES_PER_WAKE
+        while (left := self._take(now, last_batch, len(self._waiting) > 0)) & LEFT_FIRST:
             self._settle(now)
-        if left & LEFT_REFUSED:
-            self._drain_refusals(now)
-        if left & LEFT_PUTS:
-            self._finish_puts(now)
+        if left:
+            self._serve(left, now)
         self._arm(now)
         spent = self.clock() - now
         if spent > self.longest_batch_us:
             self.longest_batch_us = spent
 
-    def _take_one(self, lookups: LookupSlots, inbox: Inbox, now: int, last_batch: int, _is_crowded: bool) -> int:
-        """What UdpTransport.exchange does, for any transport: all but the receiving is left."""
-        if lookups.batches < last_batch and self.transport.receive(inbox):
-            lookups.batches += 1
-            self.core.receive_batch(inbox, now)
+    def _take_one(self, now: int, last_batch: int, _is_crowded: bool) -> int:
+        """What turns.exchange does, for any transport: all but the receiving is left."""
+        if self.lookups.batches < last_batch and self.transport.receive(self._inbox):
+            self.lookups.batches += 1
+            self.core.receive_batch(self._inbox, now)
             return LEFT_FIRST
         self.transport.flush(self.core.outbox)      # there may be room again
         return LEFT_REFUSED | LEFT_PUTS
+
+    def _turn_by_parts(self, _now: int, _is_crowded: bool) -> int:
+        """What turns.settle does, for any transport: all is left."""
+        return LEFT_FIRST
+
+    def _serve(self, left: int, now: int) -> None:
+        """What only Python can do once a turn is over."""
+        if left & LEFT_ROOM and isinstance(self.transport, UdpTransport):
+            self.transport.watch_room()
+        if left & LEFT_REFUSED:
+            self._drain_refusals(now)
+        if left & LEFT_PUTS:
+            self._finish_puts(now)
 
     def _drain_refusals(self, now: int) -> None:
         if self.transport.receive_errors(self._inbox):
@@ -243,8 +266,11 @@ class Engine:
     def work(self) -> None:
         """Do what time and callers demand, and wait for the next deadline."""
         now = self.lookups.now_us = self.clock()
-        if self._settle(now) & LEFT_PUTS:
-            self._finish_puts(now)
+        left = self._turn(now, len(self._waiting) > 0)
+        if left & LEFT_FIRST:
+            left = self._settle(now)
+        if left:
+            self._serve(left, now)
         self._arm(now)
 
     def _arm(self, now: int) -> None:

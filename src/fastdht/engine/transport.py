@@ -18,10 +18,8 @@ from fastdht._ext.datagrams import receive_all, send_some
 from fastdht._ext.core import Core
 from fastdht._ext.packets import Inbox, Outbox
 from fastdht._ext.rounds import PATIENCE_US, run_rounds
-from fastdht._ext.turns import exchange
 from fastdht._ext.udp import DEFAULT_BUFFER_BYTES as DEFAULT_BUFFER_BYTES
 from fastdht._ext.udp import HAS_BATCHES, UdpSocket
-from fastdht._ext.walks import LookupSlots
 from fastdht.errors import ConfigError
 from fastdht.types import Endpoint
 
@@ -76,64 +74,56 @@ def open_transport(bind: Endpoint, *, portable: bool = False, buffer_bytes: int 
 
 
 class UdpTransport:
-    """Batches straight between the kernel and the boxes (Linux)."""
+    """Batches straight between the kernel and the boxes (Linux). `socket`: for compiled code that does more at once."""
 
     def __init__(self, bind: Endpoint, *, buffer_bytes: int = DEFAULT_BUFFER_BYTES, for_crawl: bool = False) -> None:
-        self._socket = UdpSocket(bind.ip, bind.port, buffer_bytes=buffer_bytes,
-                                 patience_us=PATIENCE_US if for_crawl else 0)
+        self.socket = UdpSocket(bind.ip, bind.port, buffer_bytes=buffer_bytes,
+                                patience_us=PATIENCE_US if for_crawl else 0)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._awaits_room = False
-        self.local = Endpoint(*self._socket.address())
+        self.local = Endpoint(*self.socket.address())
 
     def start(self, loop: asyncio.AbstractEventLoop, on_readable: Callable[[], None]) -> None:
         self._loop = loop
-        loop.add_reader(self._socket.fileno(), on_readable)
+        loop.add_reader(self.socket.fileno(), on_readable)
 
     def receive(self, inbox: Inbox) -> int:
-        return self._socket.read(inbox)
+        return self.socket.read(inbox)
 
     def run_rounds(self, core: Core, inbox: Inbox) -> int:
         """Do all that is to be done for a crawl's core as long as datagrams come quickly; how many batches."""
-        rounds = run_rounds(core, self._socket, inbox)
-        self._watch_room()
+        rounds = run_rounds(core, self.socket, inbox)
+        self.watch_room()
         return rounds
 
-    def exchange(self, lookups: LookupSlots, inbox: Inbox, now_us: int, last_batch: int, is_crowded: bool) -> int:
-        """`receive` and `flush` for a node's core with what is between them, up to a batch: turns.exchange."""
-        left = exchange(lookups, self._socket, inbox, now_us, last_batch, is_crowded)
-        self._watch_room()
-        return left
-
     def receive_errors(self, inbox: Inbox) -> int:
-        return self._socket.read_errors(inbox)
+        return self.socket.read_errors(inbox)
 
     def flush(self, outbox: Outbox) -> int:
-        sent = self._socket.write(outbox)
-        self._watch_room()
+        sent = self.socket.write(outbox)
+        self.watch_room()
         return sent
 
-    def _watch_room(self) -> None:
-        if self._socket.is_blocked != self._awaits_room:
-            self._awaits_room = not self._awaits_room
-            self._socket.watch_writable(self._awaits_room)
+    def watch_room(self) -> None:
+        """Have the event loop tell when there is room to send again, for as long as there is none."""
+        self.socket.watch_writable(self.socket.is_blocked)
 
     @property
     def send_share(self) -> float:
         """Share of the full rate that pacing should keep to, 1.0 unless the system ran out of room for packets."""
-        return self._socket.send_share
+        return self.socket.send_share
 
     def regain_share(self) -> float:
         """Raise the send share by a twentieth of the full rate; for the timer that runs once a second."""
-        return self._socket.regain_share()
+        return self.socket.regain_share()
 
     def counters(self) -> dict[str, int]:
-        return self._socket.counters()
+        return self.socket.counters()
 
     def close(self) -> None:
         if self._loop is not None:
-            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_reader(self.socket.fileno())
             self._loop = None
-        self._socket.close()
+        self.socket.close()
 
 
 class DatagramTransport(asyncio.DatagramProtocol):
