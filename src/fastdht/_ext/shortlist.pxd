@@ -43,7 +43,8 @@ cdef struct View:               # of the `width` closest that have not failed
 
 cdef class ShortlistPool:
     cdef Shortlist* lists
-    cdef void* candidates       # memory for those of all lists
+    cdef void* memory           # of the candidates
+    cdef Candidate* candidates  # capacity × MAX_CANDIDATES
     cdef Token* tokens
     cdef uint32_t capacity
     cdef uint32_t active

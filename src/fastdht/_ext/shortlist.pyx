@@ -40,33 +40,32 @@ cdef class ShortlistPool:
 
     def __cinit__(self, uint32_t capacity, uint32_t max_values, bytes secret, AddressFilter addresses not None):
         cdef uint32_t i
-        cdef Candidate* first
         if not 1 <= capacity <= 65536 or not 1 <= max_values <= 16384 or len(secret) != 16:
             raise ValueError(f"capacity {capacity} (1 to 65536), max_values {max_values} (1 to 16384), secret of 16 bytes")
         self.capacity = capacity
         self.addresses = addresses
         self.max_values = max_values
         self.lists = <Shortlist*>calloc(capacity, sizeof(Shortlist))
-        self.candidates = calloc(<size_t>capacity * MAX_CANDIDATES + 1, sizeof(Candidate))
+        self.memory = calloc(<size_t>capacity * MAX_CANDIDATES + 1, sizeof(Candidate))
         self.tokens = <Token*>calloc(<size_t>capacity * MAX_CANDIDATES, sizeof(Token))
         self.values = <Endpoint*>calloc(<size_t>capacity * max_values, sizeof(Endpoint))
         self.value_index = <uint16_t*>calloc(<size_t>capacity * max_values * VALUE_BUCKETS, sizeof(uint16_t))
         self.free_slots = <uint32_t*>calloc(capacity, sizeof(uint32_t))
         self.dirty = <uint32_t*>calloc(capacity, sizeof(uint32_t))
-        if (self.lists == NULL or self.candidates == NULL or self.tokens == NULL or self.values == NULL or self.value_index == NULL or self.free_slots == NULL
+        if (self.lists == NULL or self.memory == NULL or self.tokens == NULL or self.values == NULL or self.value_index == NULL or self.free_slots == NULL
                 or self.dirty == NULL):
             raise MemoryError(f"no memory for {capacity} lookups")
-        first = <Candidate*>(<size_t>self.candidates + LINE - <size_t>self.candidates % LINE)
+        self.candidates = <Candidate*>(<size_t>self.memory + LINE - <size_t>self.memory % LINE)
         for i in range(capacity):
             self.free_slots[i] = capacity - 1 - i
-            self.lists[i].candidates = &first[<size_t>i * MAX_CANDIDATES]
+            self.lists[i].candidates = &self.candidates[<size_t>i * MAX_CANDIDATES]
             self.lists[i].tokens = &self.tokens[<size_t>i * MAX_CANDIDATES]
         self.free_count = capacity
         load_key(&self.key, secret)
 
     def __dealloc__(self):
         free(self.lists)
-        free(self.candidates)
+        free(self.memory)
         free(self.tokens)
         free(self.values)
         free(self.value_index)
@@ -110,7 +109,7 @@ cdef class ShortlistPool:
             return
         shortlist = &self.lists[slot]
         fetch_span(shortlist, <size_t>(<uint8_t*>&shortlist.subnet_mark[0] - <uint8_t*>shortlist))
-        fastdht_fetch(&shortlist.candidates[index])
+        fastdht_fetch(&self.candidates[<size_t>slot * MAX_CANDIDATES + index])      # without a look at what is fetched
         fetch_span(&shortlist.nearness[0], TYPICAL_CANDIDATES * sizeof(uint64_t))
         fetch_span(&self.values[<size_t>slot * self.max_values], TYPICAL_VALUES * sizeof(Endpoint))
 
