@@ -36,8 +36,18 @@ cdef enum:                          # shares of the reply budget
 
 
 cdef struct Slot:                   # 32 bytes; a set is WAYS of them
-    uint64_t tag                    # of source, subnet or destination; 0: empty
+    uint64_t tag                    # of source or subnet; 0: empty
     int64_t meters[3]               # each the time, in ns, at which it will have drained
+
+
+cdef struct Meter:                  # 16 bytes; a set is WAYS of them, one cache line, as each query of ours needs two
+    uint64_t tag                    # of a destination; 0: empty
+    int64_t drained                 # as a Slot's meters
+
+
+cdef struct MeterTable:
+    Meter* meters
+    uint64_t mask                   # sets - 1
 
 
 cdef struct SlotTable:
@@ -69,8 +79,8 @@ cdef class Throttle:
     cdef void* memory[5]            # as allocated; the tables below point into it
     cdef SlotTable sources
     cdef SlotTable subnets
-    cdef SlotTable destinations
-    cdef SlotTable destination_nets
+    cdef MeterTable destinations
+    cdef MeterTable destination_nets
     cdef Proof* proofs
     cdef uint64_t proof_mask        # sets - 1
     cdef Cell cells[256]            # CELLS
@@ -121,5 +131,6 @@ cdef class Throttle:
     cdef uint64_t net_tag_of(self, const Endpoint* endpoint) noexcept nogil
     cdef int choose_pool(self, bint proved, int64_t now_ns) noexcept nogil
     cdef bint is_fair(self, int64_t now_ns) noexcept nogil
-    cdef int allocate_table(self, int number, SlotTable* table, size) except -1
+    cdef int allocate_slots(self, int number, SlotTable* table, size) except -1
+    cdef int allocate_meters(self, int number, MeterTable* table, size) except -1
     cdef void* allocate(self, int number, size_t size) except NULL

@@ -55,6 +55,22 @@ cdef Slot* find_slot(const SlotTable* table, uint64_t tag) noexcept nogil:  # R0
     return &slots[first]
 
 
+cdef Meter* find_meter(const MeterTable* table, uint64_t tag) noexcept nogil:  # R0
+    """Likewise."""
+    cdef Meter* meters = &table.meters[WAYS * (tag & table.mask)]
+    cdef int i
+    cdef int first = 0
+    for i in range(WAYS):
+        if meters[i].tag == tag:
+            return &meters[i]
+    for i in range(1, WAYS):
+        if meters[i].drained < meters[first].drained:
+            first = i
+    meters[first].tag = tag
+    meters[first].drained = 0
+    return &meters[first]
+
+
 cdef class Throttle:
     """Limits under a 16-byte `secret`; rates in queries or bytes per second, bursts in queries, times in seconds.
 
@@ -90,10 +106,10 @@ cdef class Throttle:
         self.calm_bytes = min(reply_bytes_per_s // 4, 1 << 31)
         self.amplification = min(amplification, 1 << 30)
         self.proved_s = min(proved_s, 1 << 30)
-        self.allocate_table(0, &self.sources, sources)
-        self.allocate_table(1, &self.subnets, subnets)
-        self.allocate_table(2, &self.destinations, destinations)
-        self.allocate_table(3, &self.destination_nets, destinations)
+        self.allocate_slots(0, &self.sources, sources)
+        self.allocate_slots(1, &self.subnets, subnets)
+        self.allocate_meters(2, &self.destinations, destinations)
+        self.allocate_meters(3, &self.destination_nets, destinations)
         self.proof_mask = power_of_two(max(1, proved // 8)) - 1
         self.proofs = <Proof*>self.allocate(4, (self.proof_mask + 1) * 8 * sizeof(Proof))
 
@@ -102,9 +118,14 @@ cdef class Throttle:
         for i in range(5):
             free(self.memory[i])
 
-    cdef int allocate_table(self, int number, SlotTable* table, size) except -1:
+    cdef int allocate_slots(self, int number, SlotTable* table, size) except -1:
         table.mask = power_of_two(max(1, size // WAYS)) - 1
         table.slots = <Slot*>self.allocate(number, (table.mask + 1) * WAYS * sizeof(Slot))
+        return 0
+
+    cdef int allocate_meters(self, int number, MeterTable* table, size) except -1:
+        table.mask = power_of_two(max(1, size // WAYS)) - 1
+        table.meters = <Meter*>self.allocate(number, (table.mask + 1) * WAYS * sizeof(Meter))
         return 0
 
     cdef void* allocate(self, int number, size_t size) except NULL:
@@ -127,9 +148,8 @@ cdef class Throttle:
 
     cdef void expect_query_to(self, const Endpoint* target) noexcept nogil:  # R0
         """Likewise for a query of ours."""
-        fetch_span(&self.destinations.slots[WAYS * (self.tag_of(target) & self.destinations.mask)], WAYS * sizeof(Slot))
-        fetch_span(&self.destination_nets.slots[WAYS * (self.net_tag_of(target) & self.destination_nets.mask)],
-                   WAYS * sizeof(Slot))
+        fastdht_fetch(&self.destinations.meters[WAYS * (self.tag_of(target) & self.destinations.mask)])
+        fastdht_fetch(&self.destination_nets.meters[WAYS * (self.net_tag_of(target) & self.destination_nets.mask)])
 
     cdef bint admit(self, const Endpoint* source, int64_t now_us) noexcept nogil:  # R0
         """Whether to look at a query at all. Counts it against source and subnet if so."""
@@ -252,14 +272,14 @@ cdef class Throttle:
     cdef bint admit_query_to(self, const Endpoint* target, int64_t now_us) noexcept nogil:  # R0
         """Whether we may query this address now; counts the query if so. Replies may name a victim's address."""
         cdef int64_t now_ns = now_us * 1000
-        cdef Slot* one = find_slot(&self.destinations, self.tag_of(target))
-        cdef Slot* net = find_slot(&self.destination_nets, self.net_tag_of(target))
-        if (is_over(one.meters[METER_QUERIES], now_ns, self.per_destination.tolerance_ns)
-                or is_over(net.meters[METER_QUERIES], now_ns, self.per_destination_net.tolerance_ns)):
+        cdef Meter* one = find_meter(&self.destinations, self.tag_of(target))
+        cdef Meter* net = find_meter(&self.destination_nets, self.net_tag_of(target))
+        if (is_over(one.drained, now_ns, self.per_destination.tolerance_ns)
+                or is_over(net.drained, now_ns, self.per_destination_net.tolerance_ns)):
             self.denied_outbound += 1
             return not self.enabled
-        take(&one.meters[METER_QUERIES], now_ns, self.per_destination.interval_ns)
-        take(&net.meters[METER_QUERIES], now_ns, self.per_destination_net.interval_ns)
+        take(&one.drained, now_ns, self.per_destination.interval_ns)
+        take(&net.drained, now_ns, self.per_destination_net.interval_ns)
         return True
 
     cdef void locate(self, const Endpoint* source) noexcept nogil:  # R0
