@@ -11,7 +11,7 @@ cdef class Result:
     cdef readonly int64_t first_value_us
     cdef readonly bytes closest
     cdef readonly bytes values
-    cdef Result other           # of the next family
+    cdef Result other           # of the family that ended before
 
 
 cdef class Findings:
@@ -20,7 +20,7 @@ cdef class Findings:
     cdef readonly double elapsed
     cdef readonly int queries
     cdef readonly int responses
-    cdef Result result          # of the first family
+    cdef Result result          # of the family that ended last
     cdef public object unpacked_closest     # kept by the subclass for whoever looks again; None until then
     cdef public object unpacked_values
     cdef int fill(self, target, str outcome, int64_t elapsed_us, Result result) except -1

@@ -34,11 +34,11 @@ cdef class Findings:
     """
 
     def __init__(self, target, str outcome, int64_t elapsed_us, results):
-        cdef Result each, first = None
-        for each in reversed(results):
-            each.other = first
-            first = each
-        self.fill(target, outcome, elapsed_us, first)
+        cdef Result each, last = None
+        for each in results:
+            each.other = last
+            last = each
+        self.fill(target, outcome, elapsed_us, last)
 
     cdef int fill(self, target, str outcome, int64_t elapsed_us, Result result) except -1:
         """What __init__ does, without its arguments' way through the interpreter."""
@@ -59,7 +59,7 @@ cdef class Findings:
         while result is not None:
             found.append(result)
             result = result.other
-        return tuple(found)
+        return tuple(reversed(found))
 
     @property
     def values(self):

@@ -35,23 +35,18 @@ cdef enum:                          # shares of the reply budget
     POOL_NONE
 
 
-cdef struct Slot:                   # 32 bytes; a set is WAYS of them
-    uint64_t tag                    # of source or subnet; 0: empty
-    int64_t meters[3]               # each the time, in ns, at which it will have drained
-
-
 cdef struct Meter:                  # 16 bytes; a set is WAYS of them, one cache line, as each query of ours needs two
-    uint64_t tag                    # of a destination; 0: empty
-    int64_t drained                 # as a Slot's meters
+    uint64_t tag                    # of source, subnet or destination; 0: empty
+    int64_t drained                 # the time, in ns, at which it will have drained
 
 
-cdef struct MeterTable:
-    Meter* meters
-    uint64_t mask                   # sets - 1
+cdef struct Slot:                   # 32 bytes, and the first 16 a Meter; a set is WAYS of them
+    uint64_t tag
+    int64_t meters[3]
 
 
-cdef struct SlotTable:
-    Slot* slots
+cdef struct Table:
+    void* records                   # sets of WAYS, each a Meter or a Slot
     uint64_t mask                   # sets - 1
 
 
@@ -77,10 +72,10 @@ cdef struct Cell:                   # what one wide prefix took from the pool of
 
 cdef class Throttle:
     cdef void* memory[5]            # as allocated; the tables below point into it
-    cdef SlotTable sources
-    cdef SlotTable subnets
-    cdef MeterTable destinations
-    cdef MeterTable destination_nets
+    cdef Table sources
+    cdef Table subnets
+    cdef Table destinations
+    cdef Table destination_nets
     cdef Proof* proofs
     cdef uint64_t proof_mask        # sets - 1
     cdef Cell cells[256]            # CELLS
@@ -131,6 +126,5 @@ cdef class Throttle:
     cdef uint64_t net_tag_of(self, const Endpoint* endpoint) noexcept nogil
     cdef int choose_pool(self, bint proved, int64_t now_ns) noexcept nogil
     cdef bint is_fair(self, int64_t now_ns) noexcept nogil
-    cdef int allocate_slots(self, int number, SlotTable* table, size) except -1
-    cdef int allocate_meters(self, int number, MeterTable* table, size) except -1
+    cdef int allocate_table(self, int number, Table* table, records, size_t size) except -1
     cdef void* allocate(self, int number, size_t size) except NULL

@@ -12,6 +12,7 @@ Proved is who answered a query of ours or echoed a token: that cannot be done fr
 """
 from libc.stdlib cimport calloc, free
 from libc.stdint cimport uintptr_t
+from libc.string cimport memset
 
 from fastdht._ext.addresses cimport FAMILY_V4, load_compact, same_address, subnet_of
 from fastdht._ext.hashing cimport load_key, mix_words
@@ -39,36 +40,33 @@ cdef inline void take(int64_t* meter, int64_t now_ns, int64_t cost_ns) noexcept 
     meter[0] = max(meter[0], now_ns) + cost_ns
 
 
-cdef Slot* find_slot(const SlotTable* table, uint64_t tag) noexcept nogil:  # R0
-    """The slot of `tag`; when it has none, the one of its set that drains first, emptied."""
-    cdef Slot* slots = &table.slots[WAYS * (tag & table.mask)]
+cdef inline void* find_record(const Table* table, uint64_t tag, size_t size) noexcept nogil:
+    """The record of `tag`, of `size` bytes; when it has none, the one of its set that drains first, emptied."""
+    cdef uint8_t* records = <uint8_t*>table.records + WAYS * (tag & table.mask) * size
+    cdef Meter* first = <Meter*>records
+    cdef Meter* meter
     cdef int i
-    cdef int first = 0
     for i in range(WAYS):
-        if slots[i].tag == tag:
-            return &slots[i]
-    for i in range(1, WAYS):
-        if slots[i].meters[METER_QUERIES] < slots[first].meters[METER_QUERIES]:
-            first = i
-    slots[first].tag = tag
-    slots[first].meters[0] = slots[first].meters[1] = slots[first].meters[2] = 0
-    return &slots[first]
+        meter = <Meter*>(records + i * size)
+        if meter.tag == tag:
+            return meter
+        if meter.drained < first.drained:
+            first = meter
+    memset(first, 0, size)
+    first.tag = tag
+    return first
 
 
-cdef Meter* find_meter(const MeterTable* table, uint64_t tag) noexcept nogil:  # R0
-    """Likewise."""
-    cdef Meter* meters = &table.meters[WAYS * (tag & table.mask)]
-    cdef int i
-    cdef int first = 0
-    for i in range(WAYS):
-        if meters[i].tag == tag:
-            return &meters[i]
-    for i in range(1, WAYS):
-        if meters[i].drained < meters[first].drained:
-            first = i
-    meters[first].tag = tag
-    meters[first].drained = 0
-    return &meters[first]
+cdef Slot* find_slot(const Table* table, uint64_t tag) noexcept nogil:  # R0
+    return <Slot*>find_record(table, tag, sizeof(Slot))
+
+
+cdef Meter* find_meter(const Table* table, uint64_t tag) noexcept nogil:  # R0
+    return <Meter*>find_record(table, tag, sizeof(Meter))
+
+
+cdef inline void fetch_set(const Table* table, uint64_t tag, size_t size) noexcept nogil:
+    fetch_span(<uint8_t*>table.records + WAYS * (tag & table.mask) * size, WAYS * size)
 
 
 cdef class Throttle:
@@ -106,10 +104,10 @@ cdef class Throttle:
         self.calm_bytes = min(reply_bytes_per_s // 4, 1 << 31)
         self.amplification = min(amplification, 1 << 30)
         self.proved_s = min(proved_s, 1 << 30)
-        self.allocate_slots(0, &self.sources, sources)
-        self.allocate_slots(1, &self.subnets, subnets)
-        self.allocate_meters(2, &self.destinations, destinations)
-        self.allocate_meters(3, &self.destination_nets, destinations)
+        self.allocate_table(0, &self.sources, sources, sizeof(Slot))
+        self.allocate_table(1, &self.subnets, subnets, sizeof(Slot))
+        self.allocate_table(2, &self.destinations, destinations, sizeof(Meter))
+        self.allocate_table(3, &self.destination_nets, destinations, sizeof(Meter))
         self.proof_mask = power_of_two(max(1, proved // 8)) - 1
         self.proofs = <Proof*>self.allocate(4, (self.proof_mask + 1) * 8 * sizeof(Proof))
 
@@ -118,14 +116,9 @@ cdef class Throttle:
         for i in range(5):
             free(self.memory[i])
 
-    cdef int allocate_slots(self, int number, SlotTable* table, size) except -1:
-        table.mask = power_of_two(max(1, size // WAYS)) - 1
-        table.slots = <Slot*>self.allocate(number, (table.mask + 1) * WAYS * sizeof(Slot))
-        return 0
-
-    cdef int allocate_meters(self, int number, MeterTable* table, size) except -1:
-        table.mask = power_of_two(max(1, size // WAYS)) - 1
-        table.meters = <Meter*>self.allocate(number, (table.mask + 1) * WAYS * sizeof(Meter))
+    cdef int allocate_table(self, int number, Table* table, records, size_t size) except -1:
+        table.mask = power_of_two(max(1, records // WAYS)) - 1
+        table.records = self.allocate(number, (table.mask + 1) * WAYS * size)
         return 0
 
     cdef void* allocate(self, int number, size_t size) except NULL:
@@ -138,9 +131,9 @@ cdef class Throttle:
     cdef void expect(self, const Endpoint* source) noexcept nogil:  # R0
         """Have memory fetch what a query from this source will need: its records are seldom in the cache."""
         cdef uint64_t tag = self.tag_of(source)
-        fetch_span(&self.sources.slots[WAYS * (tag & self.sources.mask)], WAYS * sizeof(Slot))
+        fetch_set(&self.sources, tag, sizeof(Slot))
         fastdht_fetch(&self.proofs[8 * (tag & self.proof_mask)])
-        fetch_span(&self.subnets.slots[WAYS * (self.net_tag_of(source) & self.subnets.mask)], WAYS * sizeof(Slot))
+        fetch_set(&self.subnets, self.net_tag_of(source), sizeof(Slot))
 
     cdef void expect_answer(self, const Endpoint* source) noexcept nogil:  # R0
         """Likewise for an answer, which proves its source."""
@@ -148,8 +141,8 @@ cdef class Throttle:
 
     cdef void expect_query_to(self, const Endpoint* target) noexcept nogil:  # R0
         """Likewise for a query of ours."""
-        fastdht_fetch(&self.destinations.meters[WAYS * (self.tag_of(target) & self.destinations.mask)])
-        fastdht_fetch(&self.destination_nets.meters[WAYS * (self.net_tag_of(target) & self.destination_nets.mask)])
+        fetch_set(&self.destinations, self.tag_of(target), sizeof(Meter))
+        fetch_set(&self.destination_nets, self.net_tag_of(target), sizeof(Meter))
 
     cdef bint admit(self, const Endpoint* source, int64_t now_us) noexcept nogil:  # R0
         """Whether to look at a query at all. Counts it against source and subnet if so."""

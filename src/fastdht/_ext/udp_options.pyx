@@ -23,7 +23,7 @@ cdef int ask_reports(sock, uint16_t family, bint sees_local) except -1:
     """Turn on drop counts, ICMP reports and, when wanted, local addresses.
 
     Over IPv4 datagrams go out with Don't Fragment until a path was too narrow for one: the kernel need not choose an
-    identification for each, which costs it a fortieth of all it does. Over IPv6 all of ours fit the least MTU.
+    identification for each, which costs it a fortieth of all it does. Over IPv6 nobody but the sender cuts.
     """
     sock.setsockopt(socket.SOL_SOCKET, linux.SO_RXQ_OVFL, 1)
     if family == FAMILY_V6:

@@ -46,7 +46,6 @@ cdef class LookupSlots:
     cdef int take_turn(self, int64_t now_us, bint is_crowded) except -1
     cdef int place(self, machine, owner, int method, target, config, int64_t now_us, seeds, bint noseed, bint is_fixed,
                    bint scrape, uint32_t reader) except -2
-    cdef int64_t read(self) except? -1     # the clock
     cdef int load(self, config) except -1
     cdef Result free(self, uint32_t slot)
 

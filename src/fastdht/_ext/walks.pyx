@@ -12,8 +12,6 @@ Memory is bounded by the peers a shortlist keeps.
 """
 cimport cython
 
-from fastdht._ext.clock cimport read_us
-from fastdht._ext.clock import monotonic_us
 from fastdht._ext.findings cimport Findings, Result
 from fastdht._ext.state cimport State
 
@@ -75,7 +73,7 @@ cdef class LookupSlots:
 
         Its slot, or -1 when all are in use.
         """
-        return self.place(machine, owner, method, target, config, self.read(), seeds, False, False, False, 0)
+        return self.place(machine, owner, method, target, config, self.clock(), seeds, False, False, False, 0)
 
     def finish(self, uint32_t slot) -> Result:
         """End a lookup at once: nothing more is asked for it. What it knew, as Core.finish_lookup packs it."""
@@ -101,9 +99,6 @@ cdef class LookupSlots:
             if not self.is_kicked:
                 self.engine.kick()
         return slot
-
-    cdef int64_t read(self) except? -1:
-        return read_us() if self.clock is monotonic_us else self.clock()
 
     cdef int load(self, config) except -1:
         """Read a configuration once, as most lookups share it."""
@@ -188,7 +183,7 @@ cdef class Walk:
         cdef LookupSlots each
         cdef Branch branch
         cdef LookupSlots first = slots[0]
-        self.started_us = first.read()
+        self.started_us = first.clock()
         self.new_future = first.new_future
         for each in slots:
             branch = Branch.__new__(Branch)
@@ -236,7 +231,7 @@ cdef class Walk:
 
     cdef int end(self, LookupSlots slots) except -1:
         """Every branch has ended: make the report, and tell."""
-        cdef int64_t ended_us = slots.read() if self.is_cancelled else slots.now_us
+        cdef int64_t ended_us = slots.clock() if self.is_cancelled else slots.now_us
         cdef PyTypeObject* report_type = <PyTypeObject*>slots.report_class
         cdef Findings report = report_type.tp_new(report_type, (), NULL)        # without __init__ and its arguments
         report.fill(self.target, self.outcome(slots), ended_us - self.started_us, self.results)
