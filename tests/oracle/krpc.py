@@ -29,7 +29,7 @@ def parse(data: bytes, family: int) -> dict[str, Any] | str:
     tid = string(top, b"t")
     if tid is None or len(tid) > 32 or (not tid and kind != b"q"):
         return "bad tid"
-    body = top.get({b"q": b"a", b"r": b"r"}.get(kind, b""))
+    body = None if kind == b"e" else top.get({b"q": b"a", b"r": b"r"}[kind])     # an error has none
     if body is not None and body.kind != "d":
         body = None
     method = string(top, b"q")
